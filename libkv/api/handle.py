@@ -1,0 +1,180 @@
+"""What a store, a view of one of its databases, and a client have in common: commands run, replies shaped."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from libkv.api.commands import Commands
+from libkv.api.lock import Lock
+from libkv.api.pipeline import Pipeline
+from libkv.api.replies import Shape, shape_reply
+from libkv.api.session import open_session
+from libkv.encode import Encoder
+from libkv.errors import DataError, WatchError
+
+if TYPE_CHECKING:
+    from libkv.store import Session, StoreCore
+
+# These change the session they run in; a handle that threads share must not let them through.
+OF_A_SESSION = frozenset(b"SELECT MULTI EXEC DISCARD WATCH UNWATCH HELLO RESET QUIT".split())
+
+
+class StoreHandle(Commands):
+    """A way to call a store, with an encoding and a database of its own.  Safe to use from any thread."""
+
+    encoder: Encoder
+    response_callbacks: dict[str, Shape]  # command name -> what shapes its reply
+    _shared = True  # whether several callers may use its session at the same time
+
+    def _core(self) -> StoreCore:
+        """The store itself."""
+        raise TypeError("a StoreHandle is made by a Store")
+
+    def _session(self) -> Session | None:
+        """The session its commands run in; None: the store's own."""
+        return None
+
+    @property
+    def database(self) -> int:
+        """The number of the database this handle works on."""
+        return 0
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Runs any command, given as words, and returns its reply as the method of that command would.
+
+        A name of two words is one argument (``"CONFIG GET"``).  `options` go to the function that shapes the reply.
+        """
+        packed = self.encoder.encode_command(args)
+        if self._shared and (name := packed[0].upper()) in OF_A_SESSION:
+            raise DataError(
+                f"{name.decode()} changes a session, and this handle shares one between all its callers: "
+                "use store.client(), store.db(n) or store.pipeline()"
+            )
+        reply = self._core().execute(packed, self._session())
+        return shape_reply(self.response_callbacks, self.encoder, args[0], reply, options)
+
+    def set_response_callback(self, command: str, callback: Shape) -> None:
+        """Has `callback` shape the replies to `command` from now on, on this handle and the pipelines it makes."""
+        self.response_callbacks = {**self.response_callbacks, command.upper(): callback}
+
+    def get_encoder(self) -> Encoder:
+        """How this handle encodes and decodes."""
+        return self.encoder
+
+    def db(self, index: int) -> Database:
+        """A view of another database of the same store; ResponseError if there is no such database."""
+        return Database(self._core(), index, self.encoder, self.response_callbacks)
+
+    def client(self) -> Client:
+        """A handle with a session of its own, as `redis.Redis.client` gives one with a connection of its own."""
+        return Client(self._core(), self.database, self.encoder, self.response_callbacks)
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
+        """Collects commands and runs them together: as one transaction, unless told otherwise; see `Pipeline`."""
+        return Pipeline(self._core(), self.database, self.encoder, self.response_callbacks, transaction, shard_hint)
+
+    def transaction(self, func: Callable[[Pipeline], Any], *watches: Any, **kwargs: Any) -> Any:
+        """Calls `func(pipeline)` with `watches` watched, executes, and starts again when one of them has changed.
+
+        watch_delay: seconds to wait before that.  value_from_callable: returns what `func` returned, instead of the
+        list of results.
+        """
+        shard_hint = kwargs.pop("shard_hint", None)
+        from_callable = kwargs.pop("value_from_callable", False)
+        delay = kwargs.pop("watch_delay", None)
+        with self.pipeline(True, shard_hint) as pipe:
+            while True:
+                try:
+                    if watches:
+                        pipe.watch(*watches)
+                    value = func(pipe)
+                    results = pipe.execute()
+                    return value if from_callable else results
+                except WatchError:
+                    if delay is not None and delay > 0:
+                        time.sleep(delay)
+
+    def lock(
+        self,
+        name: Any,
+        timeout: float | None = None,
+        sleep: float = 0.1,
+        blocking: bool = True,
+        blocking_timeout: float | None = None,
+        lock_class: Any = None,
+        thread_local: bool = True,
+        raise_on_release_error: bool = True,
+    ) -> Any:
+        """A lock that everybody who can reach the store can take; see `Lock` for the arguments."""
+        return (lock_class or Lock)(
+            self,
+            name,
+            timeout=timeout,
+            sleep=sleep,
+            blocking=blocking,
+            blocking_timeout=blocking_timeout,
+            thread_local=thread_local,
+            raise_on_release_error=raise_on_release_error,
+        )
+
+    def watch(self, *names: Any) -> None:
+        """Does nothing but warn: a pipeline or a client can watch."""
+        warnings.warn(DeprecationWarning("Call WATCH from a Pipeline object"), stacklevel=2)
+
+    def unwatch(self) -> None:
+        """Does nothing but warn, as `watch`."""
+        warnings.warn(DeprecationWarning("Call UNWATCH from a Pipeline object"), stacklevel=2)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            f"a {type(self).__name__} can't be pickled or copied: its data live in this process; "
+            "another process reaches them through libkv.Server and redis-py"
+        )
+
+
+class Client(StoreHandle):
+    """A handle with a session of its own: its database, its name, its MULTI and WATCH belong to it alone.
+
+    It keeps the store open.  `close`, `with` or dropping it ends the session.
+    """
+
+    _shared = False
+
+    def __init__(self, store: StoreCore, database: int, encoder: Encoder, callbacks: dict[str, Shape]) -> None:
+        self._store = store
+        self._database = database
+        self.encoder = encoder
+        self.response_callbacks = callbacks
+        self._own_session = open_session(store, database)
+
+    def _core(self) -> StoreCore:
+        return self._store
+
+    def _session(self) -> Session:
+        return self._own_session
+
+    @property
+    def database(self) -> int:
+        return self._database
+
+    def close(self) -> None:
+        """Ends the session; the store goes on.  Calls after that raise StoreClosed."""
+        self._own_session.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<libkv.{type(self).__name__} of database {self._database}>"
+
+
+class Database(Client):
+    """A view of one database of a store; shared between threads like the store itself."""
+
+    _shared = True

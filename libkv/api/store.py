@@ -1,0 +1,64 @@
+"""`libkv.Store`: a store in this process, with redis-py's methods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from libkv.api.handle import StoreHandle
+from libkv.api.replies import SHAPES
+from libkv.api.session import RESP3
+from libkv.encode import Encoder
+from libkv.store import StoreCore
+
+
+class Store(StoreCore, StoreHandle):
+    """An in-memory store of Redis data structures, with the methods of `redis.Redis`.
+
+    databases: how many there are; this handle works on number 0, `db(n)` gives a view of another.
+    seed: of the store's random numbers (SPOP, RANDOMKEY, ...) and hashes, for runs that can be repeated; None: from
+    the system.
+    decode_responses: every string in a reply is a str, by `encoding` and `encoding_errors`, else bytes.
+    config: settings as in redis.conf, with "_" for "-" in their names (``maxmemory="100mb"``).
+
+    A store may be called from any thread.  It closes at the end of a `with` block, by `close`, or when the last
+    reference is dropped (clients, views, pipelines and servers hold one too).  After that every call raises
+    StoreClosed.  In the child of a fork a memory store is a private copy.
+    """
+
+    def __init__(
+        self,
+        databases: int = 16,
+        seed: int | None = None,
+        *,
+        decode_responses: bool = False,
+        encoding: str = "utf-8",
+        encoding_errors: str = "strict",
+        **config: Any,
+    ) -> None:
+        self.encoder = Encoder(encoding, encoding_errors, decode_responses)
+        self.response_callbacks = SHAPES
+        self.execute(RESP3)
+
+    def __new__(
+        cls,
+        databases: int = 16,
+        seed: int | None = None,
+        *,
+        decode_responses: bool = False,
+        encoding: str = "utf-8",
+        encoding_errors: str = "strict",
+        **config: Any,
+    ) -> Store:
+        return super().__new__(cls, databases, seed, **config)  # it keeps what is not about strings
+
+    def _core(self) -> StoreCore:
+        return self
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<libkv.Store at {id(self):#x}{', closed' if self.closed else ''}>"

@@ -1,0 +1,51 @@
+"""Facts of the commands about channels, as of Redis 7.0.15."""
+
+from libkv.commands.facts.row import Row
+
+GROUP = "pubsub"
+
+# fmt: off
+ROWS = [
+    Row("psubscribe", "2.0.0", -2, "pubsub noscript loading stale", "@pubsub @slow",
+        "Listens to the channels that match patterns", "O(N), N patterns subscribed to",
+        args="pattern:block*(pattern:pattern)"),
+    Row("publish", "2.0.0", 3, "pubsub loading stale fast", "@pubsub @fast",
+        "Sends a message to a channel", "O(N+M), N subscribers, M patterns of all clients",
+        args="channel message"),
+    Row("pubsub", "2.8.0", -2, "", "@slow",
+        "Container of the commands about channels", "as its subcommands"),
+    Row("pubsub|channels", "2.8.0", -2, "pubsub loading stale", "@pubsub @slow",
+        "Names the channels that have subscribers", "O(N), N channels",
+        args="pattern:pattern?"),
+    Row("pubsub|help", "6.2.0", 2, "loading stale", "@slow",
+        "Lists the subcommands", "O(1)"),
+    Row("pubsub|numpat", "2.8.0", 2, "pubsub loading stale", "@pubsub @slow",
+        "Counts the patterns subscribed to", "O(1)"),
+    Row("pubsub|numsub", "2.8.0", -2, "pubsub loading stale", "@pubsub @slow",
+        "Counts the subscribers of channels", "O(N), N channels asked for",
+        args="channel?*"),
+    Row("pubsub|shardchannels", "7.0.0", -2, "pubsub loading stale", "@pubsub @slow",
+        "Names the shard channels that have subscribers", "O(N), N shard channels",
+        args="pattern:pattern?"),
+    Row("pubsub|shardnumsub", "7.0.0", -2, "pubsub loading stale", "@pubsub @slow",
+        "Counts the subscribers of shard channels", "O(N), N shard channels asked for",
+        args="shardchannel?*"),
+    Row("punsubscribe", "2.0.0", -1, "pubsub noscript loading stale", "@pubsub @slow",
+        "Stops listening to patterns", "O(N+M), N patterns of this client, M of all",
+        args="pattern:pattern?*"),
+    Row("spublish", "7.0.0", 3, "pubsub loading stale fast", "@pubsub @fast",
+        "Sends a message to a shard channel", "O(N), N subscribers",
+        keys=["not_key @1"], args="shardchannel message"),
+    Row("ssubscribe", "7.0.0", -2, "pubsub noscript loading stale", "@pubsub @slow",
+        "Listens to shard channels", "O(N), N shard channels",
+        keys=["not_key @1 range -1 1"], args="shardchannel*"),
+    Row("subscribe", "2.0.0", -2, "pubsub noscript loading stale", "@pubsub @slow",
+        "Listens to channels", "O(N), N channels",
+        args="channel*"),
+    Row("sunsubscribe", "7.0.0", -1, "pubsub noscript loading stale", "@pubsub @slow",
+        "Stops listening to shard channels", "O(N), N subscribers",
+        keys=["not_key @1 range -1 1"], args="shardchannel?*"),
+    Row("unsubscribe", "2.0.0", -1, "pubsub noscript loading stale", "@pubsub @slow",
+        "Stops listening to channels", "O(N), N subscribers",
+        args="channel?*"),
+]

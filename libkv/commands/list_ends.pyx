@@ -1,0 +1,323 @@
+"""Commands on the ends of lists: pushing, popping, moving (https://redis.io/docs/latest/commands/?group=list).  Those that
+read and change the middle are commands/lists."""
+
+from libc.string cimport memcpy
+
+from libkv.engine.args cimport arg_is, arg_range
+from libkv.engine.call cimport propagate_arg, propagate_begin, propagate_int, propagating
+from libkv.engine.entry cimport entry_cell, entry_set_cell
+from libkv.engine.keyspace cimport changed_n, keyspace_add, keyspace_delete, lookup_write_type
+from libkv.engine.registry cimport registry_bind
+from libkv.engine.reply cimport (
+    reply_array, reply_int, reply_nil, reply_nil_array, reply_oom, reply_syntax, reply_wrong_arity,
+)
+from libkv.engine.types cimport CALL_DONE, EVENT_GENERIC, EVENT_LIST, TYPE_LIST
+from libkv.structures.alloc cimport heap_alloc, heap_free
+from libkv.structures.list cimport (
+    ListIter, list_drop, list_end, list_free, list_length, list_new, list_push, list_seek, list_step,
+)
+from libkv.structures.packed cimport PACKED_SCRATCH
+
+cdef enum:
+    ENDS_I64_MAX = 0x7fffffffffffffff
+    MOVE_INLINE = 256           # bytes of a moved element that are kept on the stack
+
+
+# ---- shared
+
+cdef void reply_elements(Reply* r, Cell* cell, int64_t start, int64_t count, bint backwards) noexcept nogil:
+    """An array of `count` elements from index `start` on."""
+    cdef ListIter it
+    reply_array(r, count)
+    list_seek(&it, cell, start, backwards)
+    while count:
+        reply_element(r, it.at)
+        list_step(&it)
+        count -= 1
+
+
+cdef void list_removed(Ctx* c, Arg* key, Entry* e, Cell* cell, const char* event, uint64_t n) noexcept nogil:
+    """Tells that n elements went, and deletes the key with the last one."""
+    entry_set_cell(e, cell)
+    changed_n(c, c.db, key, EVENT_LIST, event, n)
+    if list_length(cell) == 0:
+        keyspace_delete(c, c.db, key)
+        changed_n(c, c.db, key, EVENT_GENERIC, b"del", 0)
+
+
+cdef bint arg_side(Arg* a, bint* front, Reply* r) noexcept nogil:
+    """LEFT or RIGHT."""
+    if arg_is(a, b"left", 4):
+        front[0] = True
+    elif arg_is(a, b"right", 5):
+        front[0] = False
+    else:
+        reply_syntax(r)
+        return False
+    return True
+
+
+# ---- pushing
+
+cdef int push(Ctx* c, Arg* argv, int argc, Reply* r, bint front, bint must_exist) noexcept nogil:
+    cdef bint wrong = False
+    cdef Entry* e = lookup_write_type(c, &argv[1], TYPE_LIST, r, &wrong)
+    cdef Cell cell
+    cdef int i
+    cdef int fill = list_fill(c)
+    if wrong:
+        return CALL_DONE
+    if e != NULL:
+        entry_cell(e, &cell)
+    elif must_exist:
+        reply_int(r, 0)
+        return CALL_DONE
+    elif list_new(c.heap, &cell) != 0:
+        reply_oom(r)
+        return CALL_DONE
+    for i in range(2, argc):
+        if list_push(c.heap, &cell, argv[i].p, argv[i].n, front, fill) != 0:
+            return push_undo(c, e, &cell, front, i - 2, r)
+    if e != NULL:
+        entry_set_cell(e, &cell)
+    elif keyspace_add(c, c.db, &argv[1], TYPE_LIST, &cell) == NULL:
+        return push_undo(c, NULL, &cell, front, 0, r)
+    changed_n(c, c.db, &argv[1], EVENT_LIST, b"lpush" if front else b"rpush", argc - 2)
+    reply_int(r, <int64_t>list_length(&cell))
+    return CALL_DONE
+
+
+cdef int push_undo(Ctx* c, Entry* e, Cell* cell, bint front, uint64_t pushed, Reply* r) noexcept nogil:
+    """Without memory: takes back what was pushed."""
+    if e == NULL:
+        list_free(c.heap, cell)
+    else:
+        list_drop(c.heap, cell, front, pushed)
+        entry_set_cell(e, cell)
+    reply_oom(r)
+    return CALL_DONE
+
+
+cdef int cmd_lpush(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    return push(c, argv, argc, r, True, False)
+
+
+cdef int cmd_rpush(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    return push(c, argv, argc, r, False, False)
+
+
+cdef int cmd_lpushx(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    return push(c, argv, argc, r, True, True)
+
+
+cdef int cmd_rpushx(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    return push(c, argv, argc, r, False, True)
+
+
+# ---- popping
+
+cdef bint pop_elements(Ctx* c, Arg* key, Entry* e, Cell* cell, bint front, int64_t count, Reply* r,
+                       size_t mark) noexcept nogil:
+    """Replies an array of the first (last) `count` elements and removes them; False without memory: the reply is cut
+    back to `mark` and is the error."""
+    reply_elements(r, cell, 0 if front else -1, count, not front)
+    if list_drop(c.heap, cell, front, count) != 0:
+        r.out.n = mark
+        reply_oom(r)
+        return False
+    list_removed(c, key, e, cell, b"lpop" if front else b"rpop", count)
+    return True
+
+
+cdef int pop(Ctx* c, Arg* argv, int argc, Reply* r, bint front) noexcept nogil:
+    cdef bint wrong = False
+    cdef int64_t count = 0
+    cdef Entry* e
+    cdef Cell cell
+    cdef Slice s
+    cdef char scratch[PACKED_SCRATCH]
+    cdef size_t mark = r.out.n
+    if argc > 3:
+        reply_wrong_arity(r, c.cmd)
+        return CALL_DONE
+    if argc == 3 and not arg_range(&argv[2], 0, ENDS_I64_MAX, &count, r, NULL):
+        return CALL_DONE
+    e = lookup_write_type(c, &argv[1], TYPE_LIST, r, &wrong)
+    if wrong:
+        return CALL_DONE
+    if e == NULL:
+        if argc == 3:
+            reply_nil_array(r)
+        else:
+            reply_nil(r)
+        return CALL_DONE
+    entry_cell(e, &cell)
+    if argc == 3:
+        if count == 0:
+            reply_array(r, 0)
+            return CALL_DONE
+        if <uint64_t>count > list_length(&cell):
+            count = <int64_t>list_length(&cell)
+        pop_elements(c, &argv[1], e, &cell, front, count, r, mark)
+        return CALL_DONE
+    s = list_end(&cell, front, scratch)
+    reply_bulk(r, s.p, s.n)
+    if list_drop(c.heap, &cell, front, 1) != 0:
+        r.out.n = mark
+        reply_oom(r)
+        return CALL_DONE
+    list_removed(c, &argv[1], e, &cell, b"lpop" if front else b"rpop", 1)
+    return CALL_DONE
+
+
+cdef int cmd_lpop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    return pop(c, argv, argc, r, True)
+
+
+cdef int cmd_rpop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    return pop(c, argv, argc, r, False)
+
+
+cdef int cmd_lmpop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    cdef int64_t numkeys = 0
+    cdef int64_t count = -1
+    cdef bint front = False
+    cdef bint wrong = False
+    cdef int i
+    cdef int where
+    cdef size_t mark = r.out.n
+    cdef Entry* e
+    cdef Cell cell
+    if not arg_range(&argv[1], 1, ENDS_I64_MAX, &numkeys, r, b"ERR numkeys should be greater than 0"):
+        return CALL_DONE
+    if numkeys >= argc - 2:
+        reply_syntax(r)
+        return CALL_DONE
+    where = <int>numkeys + 2
+    if not arg_side(&argv[where], &front, r):
+        return CALL_DONE
+    i = where + 1
+    while i < argc:
+        if count != -1 or i + 1 >= argc or not arg_is(&argv[i], b"count", 5):
+            reply_syntax(r)
+            return CALL_DONE
+        if not arg_range(&argv[i + 1], 1, ENDS_I64_MAX, &count, r, b"ERR count should be greater than 0"):
+            return CALL_DONE
+        i += 2
+    if count == -1:
+        count = 1
+    for i in range(2, where):
+        e = lookup_write_type(c, &argv[i], TYPE_LIST, r, &wrong)
+        if wrong:
+            return CALL_DONE
+        if e == NULL:
+            continue
+        entry_cell(e, &cell)
+        if <uint64_t>count > list_length(&cell):
+            count = <int64_t>list_length(&cell)
+        reply_array(r, 2)
+        reply_bulk(r, argv[i].p, argv[i].n)
+        if pop_elements(c, &argv[i], e, &cell, front, count, r, mark) and propagating(c):
+            propagate_begin(c, c.db, 3)
+            propagate_arg(c, b"LPOP" if front else b"RPOP", 4)
+            propagate_arg(c, argv[i].p, argv[i].n)
+            propagate_int(c, count)
+        return CALL_DONE
+    reply_nil_array(r)
+    return CALL_DONE
+
+
+# ---- moving from list to list
+
+cdef int move_value(Ctx* c, Arg* argv, Entry* from_, Entry* to, const char* p, size_t n, bint pop_front, bint push_front,
+                    Reply* r) noexcept nogil:
+    """Pushes p, the element at one end of from_, to the list `to` (NULL: a new one at argv[2]), and takes it off from_."""
+    cdef Cell source
+    cdef Cell target
+    cdef Cell* into = &target
+    cdef int fill = list_fill(c)
+    cdef bint same = from_ == to
+    entry_cell(from_, &source)
+    if same:
+        into = &source
+    elif to != NULL:
+        entry_cell(to, &target)
+    elif list_new(c.heap, &target) != 0:
+        return -1
+    if list_push(c.heap, into, p, n, push_front, fill) != 0:
+        if to == NULL:
+            list_free(c.heap, into)
+        else:
+            entry_set_cell(to, into)            # it may have been converted
+        return -1
+    if to == NULL and keyspace_add(c, c.db, &argv[2], TYPE_LIST, into) == NULL:
+        list_free(c.heap, into)
+        return -1
+    if to != NULL:
+        entry_set_cell(to, into)
+    if list_drop(c.heap, &source, pop_front, 1) != 0:
+        if to == NULL:
+            keyspace_delete(c, c.db, &argv[2])
+        else:
+            list_drop(c.heap, into, push_front, 1)
+            entry_set_cell(to, into)
+        return -1
+    changed_n(c, c.db, &argv[2], EVENT_LIST, b"lpush" if push_front else b"rpush", 0)
+    reply_bulk(r, p, n)
+    list_removed(c, &argv[1], from_, &source, b"lpop" if pop_front else b"rpop", 1)
+    return 0
+
+
+cdef int move(Ctx* c, Arg* argv, Reply* r, bint pop_front, bint push_front) noexcept nogil:
+    cdef bint wrong = False
+    cdef Entry* from_ = lookup_write_type(c, &argv[1], TYPE_LIST, r, &wrong)
+    cdef Entry* to
+    cdef Cell cell
+    cdef Slice s
+    cdef char scratch[PACKED_SCRATCH]
+    cdef char space[MOVE_INLINE]
+    cdef char* copy = space
+    if wrong:
+        return CALL_DONE
+    if from_ == NULL:
+        reply_nil(r)
+        return CALL_DONE
+    to = lookup_write_type(c, &argv[2], TYPE_LIST, r, &wrong)
+    if wrong:
+        return CALL_DONE
+    entry_cell(from_, &cell)
+    s = list_end(&cell, pop_front, scratch)
+    if s.n > MOVE_INLINE:
+        copy = <char*>heap_alloc(c.heap, s.n)
+        if copy == NULL:
+            reply_oom(r)
+            return CALL_DONE
+    memcpy(copy, s.p, s.n)
+    if move_value(c, argv, from_, to, copy, s.n, pop_front, push_front, r) != 0:
+        reply_oom(r)
+    if copy != space:
+        heap_free(c.heap, copy, s.n)
+    return CALL_DONE
+
+
+cdef int cmd_lmove(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    cdef bint pop_front = False
+    cdef bint push_front = False
+    if not arg_side(&argv[3], &pop_front, r) or not arg_side(&argv[4], &push_front, r):
+        return CALL_DONE
+    return move(c, argv, r, pop_front, push_front)
+
+
+cdef int cmd_rpoplpush(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    return move(c, argv, r, False, True)
+
+
+registry_bind("lpush", cmd_lpush)
+registry_bind("rpush", cmd_rpush)
+registry_bind("lpushx", cmd_lpushx)
+registry_bind("rpushx", cmd_rpushx)
+registry_bind("lpop", cmd_lpop)
+registry_bind("rpop", cmd_rpop)
+registry_bind("lmpop", cmd_lmpop)
+registry_bind("lmove", cmd_lmove)
+registry_bind("rpoplpush", cmd_rpoplpush)

@@ -1,0 +1,481 @@
+"""The server's clients: from accept to close (contract: clients.pxd).
+
+Follows redis-server 7.0.15 where a client can see it: the texts of refused connections, limits, the log's lines.
+
+    accept -> Client (Conn + Session) -> on_data: session_data() parses and executes -> on_round: replies are swapped out
+           -> flush: one write -> on_sent
+
+Whose thread: everything here is the loop thread's but client_kick (any thread, with the store's lock held), the
+configuration's hooks (the same) and what the Python class calls.  Under the store's lock are: a session's `out`,
+`flags` and `kick`; server.kicked.
+
+Two buffers a client: the session fills `out` while `flight` is being sent; a round exchanges them, under the lock,
+when nothing is in flight.
+
+Deviations from redis-server: a peer that closes only its sending side gets the replies that are under way; a process
+without free descriptors closes new connections instead of leaving them waiting.
+"""
+
+from libc.errno cimport EINVAL
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdio cimport snprintf
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset, strcmp, strerror, strlen
+
+from libkv.commands.connection cimport client_line
+from libkv.engine.lock cimport lock_give, lock_take
+from libkv.engine.parser cimport Parser
+from libkv.engine.session cimport session_data, session_free, session_new
+from libkv.engine.store cimport kv_cron
+from libkv.engine.types cimport S_CLOSE_AFTER, S_CLOSE_ASAP, S_UNIX
+from libkv.server.listen cimport LISTEN_UNIX
+from libkv.server.logqueue cimport (
+    LOG_LINE, LOG_VERBOSE, LOG_WARNING, logqueue_add, logqueue_wants,
+)
+from libkv.server.loop cimport (
+    CONN_CLOSING, CONN_OUT, CONN_SENDING, Received, loop_close, loop_in_flight, loop_send, loop_timer, loop_wake,
+)
+from libkv.structures.buffer cimport buffer_add, buffer_free, buffer_init, buffer_trim
+
+cdef extern from "<sys/socket.h>" nogil:
+    struct sockaddr:
+        unsigned short sa_family
+    ctypedef unsigned int socklen_t
+    int getsockname(int, sockaddr*, socklen_t*)
+    int setsockopt(int, int, int, const void*, socklen_t)
+    ssize_t send(int, const void*, size_t, int)
+    enum:
+        AF_INET
+        AF_INET6
+        SOL_SOCKET
+        SO_KEEPALIVE
+        MSG_NOSIGNAL
+        MSG_DONTWAIT
+
+cdef extern from "<netinet/in.h>" nogil:
+    struct sockaddr_in:
+        unsigned short sin_port
+        int sin_addr
+    struct sockaddr_in6:
+        unsigned short sin6_port
+        int sin6_addr
+    struct sockaddr_storage:
+        unsigned short ss_family
+    unsigned short ntohs(unsigned short)
+    enum:
+        IPPROTO_TCP
+
+cdef extern from "<netinet/tcp.h>" nogil:
+    enum:
+        TCP_NODELAY
+        TCP_KEEPIDLE
+        TCP_KEEPINTVL
+        TCP_KEEPCNT
+
+cdef extern from "<arpa/inet.h>" nogil:
+    const char* inet_ntop(int, const void*, char*, socklen_t)
+
+cdef enum:
+    KEEP_OUT = 16384            # bytes of an idle client's buffers that are kept
+    IDLE_MS = 2000              # after so long without a command a client's buffers are given back
+
+cdef const char* FULL = b"-ERR max number of clients reached\r\n"
+cdef const char* PROTECTED = (
+    b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default "
+    b"user. In this mode connections are only accepted from the loopback interface. If you want to connect from external "
+    b"computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command "
+    b"'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is "
+    b"running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make "
+    b"this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration "
+    b"file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server "
+    b"manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password "
+    b"for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting "
+    b"connections from the outside.\r\n"
+)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# the log
+
+cdef void server_log(Server* s, int level, const char* text) noexcept nogil:
+    logqueue_add(&s.log, level, text, strlen(text))
+
+
+cdef void server_log_client(Server* s, int level, const char* before, Session* client) noexcept nogil:
+    """A line with a client's line of CLIENT LIST in it; takes the lock."""
+    cdef Buffer line
+    if not logqueue_wants(&s.log, level):
+        return
+    buffer_init(&line)
+    buffer_add(&line, before, strlen(before))
+    lock_take(s.kv)
+    client_line(client, 0, &line)
+    lock_give(s.kv)
+    logqueue_add(&s.log, level, line.p, line.n)
+    buffer_free(&line)
+
+
+cdef void server_log_protocol_error(Server* s, Client* c) noexcept nogil:
+    cdef char before[128]
+    cdef const char* why = (<Parser*>c.session.parser).error
+    if why != NULL and logqueue_wants(&s.log, LOG_VERBOSE):
+        snprintf(before, sizeof(before), b"Protocol error (%.64s) from client: ", why)
+        server_log_client(s, LOG_VERBOSE, before, c.session)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# accepting
+
+cdef bint client_print_address(sockaddr_storage* a, char* out, size_t room) noexcept nogil:
+    """ "ip:port" or "[ip]:port"; True when it is a loopback address."""
+    cdef char ip[64]
+    if a.ss_family == AF_INET6:
+        inet_ntop(AF_INET6, &(<sockaddr_in6*>a).sin6_addr, ip, sizeof(ip))
+        snprintf(out, room, b"[%s]:%d", ip, <int>ntohs((<sockaddr_in6*>a).sin6_port))
+        return strcmp(ip, b"::1") == 0
+    inet_ntop(AF_INET, &(<sockaddr_in*>a).sin_addr, ip, sizeof(ip))
+    snprintf(out, room, b"%s:%d", ip, <int>ntohs((<sockaddr_in*>a).sin_port))
+    return ip[0] == c"1" and ip[1] == c"2" and ip[2] == c"7" and ip[3] == c"."
+
+
+cdef void client_set_options(Server* s, int fd) noexcept nogil:
+    """TCP_NODELAY and keep-alive: probes after tcp-keepalive seconds, then three a third of it apart."""
+    cdef int one = 1
+    cdef int idle = <int>s.kv.settings.tcp_keepalive
+    cdef int gap = idle // 3 if idle >= 3 else 1
+    cdef int count = 3
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one))
+    if idle > 0:
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one))
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle))
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &gap, sizeof(gap))
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count))
+
+
+cdef Conn* client_refuse(Server* s, int fd, const char* text) noexcept nogil:
+    """Says why, as far as the socket takes it at once."""
+    s.rejected += 1
+    send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT)
+    return NULL
+
+
+cdef Conn* server_on_accept(void* host, int tag, int fd, const void* addr, uint32_t addr_n) noexcept nogil:
+    cdef Server* s = <Server*>host
+    cdef Client* c
+    cdef sockaddr_storage local
+    cdef socklen_t n = sizeof(local)
+    cdef char peer[PATH_ROOM + 8]
+    cdef char own[PATH_ROOM + 8]
+    cdef char line[LOG_LINE]
+    cdef bint loopback = True
+    if tag == LISTEN_UNIX:
+        snprintf(peer, sizeof(peer), b"%s:0", s.path)
+        snprintf(own, sizeof(own), b"%s:0", s.path)
+    else:
+        loopback = client_print_address(<sockaddr_storage*>addr, peer, sizeof(peer))
+        memset(&local, 0, sizeof(local))
+        getsockname(fd, <sockaddr*>&local, &n)
+        client_print_address(&local, own, sizeof(own))
+        client_set_options(s, fd)
+    if logqueue_wants(&s.log, LOG_VERBOSE):
+        if tag == LISTEN_UNIX:
+            snprintf(line, sizeof(line), b"Accepted connection to %s", s.path)
+        else:
+            snprintf(line, sizeof(line), b"Accepted %s", peer)
+        server_log(s, LOG_VERBOSE, line)
+    if s.n_clients >= <uint64_t>s.kv.settings.maxclients:
+        return client_refuse(s, fd, FULL)
+    if not loopback and s.kv.settings.protected_mode and not s.kv.settings.has_password:
+        return client_refuse(s, fd, PROTECTED)
+    c = <Client*>calloc(1, sizeof(Client))
+    if c == NULL:
+        return NULL
+    c.session = session_new(s.kv, peer, own, fd, S_UNIX if tag == LISTEN_UNIX else 0)
+    if c.session == NULL:
+        free(c)
+        return NULL
+    c.server = s
+    c.carrier.client = c
+    c.session.transport = &c.carrier
+    c.session.kick = client_kick
+    s.n_clients += 1
+    s.accepted += 1
+    return &c.conn
+
+
+cdef void server_on_accept_error(void* host, int tag, int error) noexcept nogil:
+    cdef Server* s = <Server*>host
+    cdef char line[128]
+    cdef int64_t now = s.loop.now_us // 1000
+    # EINVAL: the listener is being replaced (CONFIG SET port)
+    if error != EINVAL and now - s.accept_error_ms >= 1000:
+        s.accept_error_ms = now
+        snprintf(line, sizeof(line), b"Accepting client connection: accept: %s", strerror(error))
+        server_log(s, LOG_WARNING, line)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# a client's life
+
+cdef inline void client_touch(Client* c) noexcept nogil:
+    """The next round looks at this client."""
+    if not c.dirty:
+        c.dirty = True
+        c.next_dirty = c.server.dirty
+        c.server.dirty = c
+
+
+cdef void client_kick(Session* session) noexcept nogil:
+    """Any thread, lock held: the session's flags or output have changed."""
+    cdef Client* c = (<Carrier*>session.transport).client
+    if not c.kicked:
+        c.kicked = True
+        c.next_kicked = c.server.kicked
+        c.server.kicked = c
+        loop_wake(&c.server.loop)
+
+
+cdef void server_on_data(void* host, Received* batch, int n) noexcept nogil:
+    cdef Server* s = <Server*>host
+    cdef Client* c
+    cdef int i
+    for i in range(n):
+        c = <Client*>batch[i].conn
+        s.received += batch[i].n
+        s.reads += 1
+        if c.ending or c.conn.state & CONN_CLOSING:
+            continue
+        client_touch(c)
+        if not session_data(c.session, batch[i].p, batch[i].n):
+            c.ending = True
+            server_log_protocol_error(s, c)
+        elif c.session.unread.n > <uint64_t>s.kv.settings.client_query_buffer_limit:
+            c.ending = True
+            server_log_client(s, LOG_WARNING, b"Closing client that reached max query buffer length: ", c.session)
+            loop_close(&s.loop, &c.conn)
+
+
+cdef void server_on_eof(void* host, Conn* conn) noexcept nogil:
+    cdef Server* s = <Server*>host
+    cdef Client* c = <Client*>conn
+    if not c.ending:
+        server_log_client(s, LOG_VERBOSE, b"Client closed connection ", c.session)
+    # replies under way are finished first: on_round closes when there are none
+    c.ending = True
+    client_touch(c)
+
+
+cdef void server_on_error(void* host, Conn* conn, int error) noexcept nogil:
+    cdef Server* s = <Server*>host
+    cdef char line[256]
+    cdef const char* what = b"Reading from"
+    if conn.state & CONN_SENDING:
+        what = b"Error writing to"
+    if logqueue_wants(&s.log, LOG_VERBOSE):
+        snprintf(line, sizeof(line), b"%s client: %s",
+                 what, strerror(error))
+        server_log(s, LOG_VERBOSE, line)
+
+
+cdef void client_check_pending(Server* s, Client* c, size_t pending) noexcept nogil:
+    """client-output-buffer-limit of normal clients; lock held."""
+    cdef int64_t hard = s.kv.settings.client_output_hard[0]
+    cdef int64_t soft = s.kv.settings.client_output_soft[0]
+    if hard and pending >= <uint64_t>hard:
+        c.session.flags |= S_CLOSE_ASAP
+        client_log_limit(s, c)
+    elif soft and pending >= <uint64_t>soft:
+        if c.soft_since_ms == 0:
+            c.soft_since_ms = s.loop.now_us // 1000 + 1
+    else:
+        c.soft_since_ms = 0
+
+
+cdef void client_log_limit(Server* s, Client* c) noexcept nogil:
+    """Lock held."""
+    cdef Buffer line
+    buffer_init(&line)
+    buffer_add(&line, b"Client ", 7)
+    client_line(c.session, 0, &line)
+    buffer_add(&line, b" scheduled to be closed ASAP for overcoming of output buffer limits.", 68)
+    logqueue_add(&s.log, LOG_WARNING, line.p, line.n)
+    buffer_free(&line)
+
+
+cdef void client_prepare(Server* s, Client* c) noexcept nogil:
+    """Takes what is to be sent; lock held."""
+    cdef Session* session = c.session
+    cdef size_t in_flight = loop_in_flight(&c.conn)
+    cdef Buffer b
+    client_check_pending(s, c, session.out.n + in_flight)
+    c.to_send = 0
+    c.more = False
+    if session.flags & S_CLOSE_AFTER:
+        c.ending = True
+    if session.out.n:
+        if c.conn.state & CONN_SENDING:
+            c.more = True
+        else:
+            b = c.flight
+            c.flight = session.out
+            session.out = b
+            c.to_send = c.flight.n
+            session.sent += c.flight.n
+            s.kv.stats.net_out += c.flight.n
+            in_flight = c.flight.n
+    c.carrier.transport.in_flight = in_flight
+    c.carrier.transport.capacity = c.flight.cap
+
+
+cdef void server_on_round(void* host) noexcept nogil:
+    """Takes the replies of all clients that were active or kicked, and queues them for the flush."""
+    cdef Server* s = <Server*>host
+    cdef Kv* kv = s.kv
+    cdef Client* c
+    if s.dirty == NULL:
+        return
+    lock_take(kv)
+    server_collect_kicked(s)
+    kv.stats.connections += s.accepted
+    kv.stats.rejected_connections += s.rejected
+    kv.stats.net_in += s.received
+    kv.stats.reads_processed += s.reads
+    kv.stats.writes_processed += s.writes
+    c = s.dirty
+    while c != NULL:
+        client_prepare(s, c)
+        c = c.next_dirty
+    lock_give(kv)
+    s.accepted = s.rejected = s.received = s.reads = s.writes = 0
+    while s.dirty != NULL:
+        c = s.dirty
+        s.dirty = c.next_dirty
+        c.dirty = False
+        if c.session.flags & S_CLOSE_ASAP:
+            loop_close(&s.loop, &c.conn)
+        elif c.to_send:
+            loop_send(&s.loop, &c.conn, c.flight.p, c.to_send)
+        elif c.ending and not c.conn.state & CONN_SENDING:
+            loop_close(&s.loop, &c.conn)
+
+
+cdef void server_collect_kicked(Server* s) noexcept nogil:
+    """Lock held."""
+    cdef Client* c
+    while s.kicked != NULL:
+        c = s.kicked
+        s.kicked = c.next_kicked
+        c.kicked = False
+        client_touch(c)
+
+
+cdef void server_on_wake(void* host) noexcept nogil:
+    cdef Server* s = <Server*>host
+    lock_take(s.kv)
+    server_collect_kicked(s)
+    lock_give(s.kv)
+
+
+cdef void server_on_sent(void* host, Conn* conn) noexcept nogil:
+    cdef Server* s = <Server*>host
+    cdef Client* c = <Client*>conn
+    s.writes += 1
+    buffer_trim(&c.flight, KEEP_OUT)
+    c.carrier.transport.in_flight = 0
+    c.carrier.transport.writing = False
+    c.soft_since_ms = 0
+    if c.more:
+        client_touch(c)
+        s.loop.again = True
+    elif c.ending:
+        loop_close(&s.loop, conn)
+
+
+cdef void server_on_closed(void* host, Conn* conn) noexcept nogil:
+    cdef Server* s = <Server*>host
+    cdef Client* c = <Client*>conn
+    cdef Client** at
+    if c.dirty:
+        at = &s.dirty
+        while at[0] != c:
+            at = &at[0].next_dirty
+        at[0] = c.next_dirty
+    lock_take(s.kv)
+    c.session.kick = NULL
+    c.session.transport = NULL
+    if c.kicked:
+        at = &s.kicked
+        while at[0] != c:
+            at = &at[0].next_kicked
+        at[0] = c.next_kicked
+    lock_give(s.kv)
+    session_free(c.session)
+    buffer_free(&c.flight)
+    free(c)
+    s.n_clients -= 1
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# the cron
+
+cdef void client_cron(Server* s, Client* c, int64_t now_ms) noexcept nogil:
+    """What is looked at once a second: silence, a soft limit's time, memory of idle clients."""
+    cdef int64_t idle = s.kv.mono // 1000 - c.session.last_ms
+    if c.conn.state & CONN_CLOSING:
+        return
+    if s.kv.settings.timeout and idle > s.kv.settings.timeout * 1000:
+        server_log(s, LOG_VERBOSE, b"Closing idle client")
+        loop_close(&s.loop, &c.conn)
+    elif c.soft_since_ms and now_ms - c.soft_since_ms > s.kv.settings.client_output_soft_seconds[0] * 1000:
+        lock_take(s.kv)
+        client_log_limit(s, c)
+        lock_give(s.kv)
+        loop_close(&s.loop, &c.conn)
+    elif idle > IDLE_MS and not c.conn.state & CONN_SENDING:
+        buffer_free(&c.flight)
+        if c.session.out.cap:
+            lock_take(s.kv)
+            if c.session.out.n == 0:
+                buffer_free(&c.session.out)
+            lock_give(s.kv)
+    c.carrier.transport.writing = (c.conn.state & CONN_OUT) != 0
+
+
+cdef void server_on_timer(void* host, int timer) noexcept nogil:
+    cdef Server* s = <Server*>host
+    cdef int64_t again = kv_cron(s.kv)
+    cdef int64_t now_ms = s.loop.now_us // 1000
+    cdef uint32_t n
+    cdef Conn* conn
+    if again < 1:
+        again = 1
+    # every slot once a second
+    n = <uint32_t>(s.loop.n_slots * again // 1000 + 1)
+    while n and s.loop.n_slots:
+        if s.cron_slot >= s.loop.n_slots:
+            s.cron_slot = 0
+        conn = s.loop.slots[s.cron_slot].conn
+        if conn != NULL:
+            client_cron(s, <Client*>conn, now_ms)
+        s.cron_slot += 1
+        n -= 1
+    loop_timer(&s.loop, CRON, s.loop.now_us + again * 1000)
+
+
+cdef void server_on_fd(void* host, int fd, uint32_t events) noexcept nogil:
+    pass                        # the server watches no other descriptors
+
+
+cdef void clients_host(Server* s) noexcept nogil:
+    s.loop.on.host = s
+    s.loop.on.on_accept = server_on_accept
+    s.loop.on.on_accept_error = server_on_accept_error
+    s.loop.on.on_data = server_on_data
+    s.loop.on.on_eof = server_on_eof
+    s.loop.on.on_error = server_on_error
+    s.loop.on.on_round = server_on_round
+    s.loop.on.on_sent = server_on_sent
+    s.loop.on.on_closed = server_on_closed
+    s.loop.on.on_timer = server_on_timer
+    s.loop.on.on_wake = server_on_wake
+    s.loop.on.on_fd = server_on_fd

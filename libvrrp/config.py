@@ -1,0 +1,266 @@
+"""Settings: virtual routers, sync groups, trackers.  Plain frozen dataclasses that check themselves.
+
+Names and defaults are keepalived's where it has the same thing; times are seconds.  A wrong value raises ConfigError,
+whose message names the object, the setting and what is allowed.
+"""
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+
+from libvrrp.errors import ConfigError
+
+MAX_ROUTERS = 255  # an interface and family: the VRID is one byte, and VRRPv2 and v3 share IPv4's
+TRACKER_KINDS = ("script", "interface", "file", "process", "bfd")
+AUTH_TYPES = ("none", "PASS", "AH")
+
+
+def _require(condition: bool, what: str, setting: str, allowed: str) -> None:
+    if not condition:
+        raise ConfigError(f"{what}: {setting}: {allowed}")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A virtual address and how it is put on its interface.
+
+    address: "10.0.0.1/24"; without a prefix /32 or /128.  device: another interface than the router's.
+    broadcast: an IPv4 address, "+" (from the prefix) or "".  scope: "global", "link", "host" or a number.
+    label: IPv4 only, at most 15 bytes.  deprecated: preferred lifetime 0, so that it is never chosen as a source.
+    """
+
+    address: str
+    device: str = ""
+    broadcast: str = ""
+    scope: str = "global"
+    label: str = ""
+    deprecated: bool = False
+
+    def __post_init__(self) -> None:
+        try:
+            interface = self.interface
+        except ValueError as error:
+            raise ConfigError(f"address {self.address!r}: {error}") from None
+        _require(len(self.label.encode()) <= 15, f"address {self.address}", "label", "at most 15 bytes")
+        _require(not self.label or interface.version == 4, f"address {self.address}", "label", "only IPv4 has labels")
+        known = self.scope in ("global", "site", "link", "host") or self.scope.isdecimal()
+        _require(known, f"address {self.address}", "scope", "global, site, link, host or a number")
+        if self.broadcast not in ("", "+"):
+            try:
+                ipaddress.IPv4Address(self.broadcast)
+            except ValueError as error:
+                raise ConfigError(f"address {self.address}: broadcast: {error}") from None
+
+    @property
+    def interface(self) -> IPv4Interface | IPv6Interface:
+        """The address with its prefix."""
+        return ipaddress.ip_interface(self.address)
+
+    @property
+    def ip(self) -> IPv4Address | IPv6Address:
+        """The address without its prefix."""
+        return self.interface.ip
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A router's or group's interest in a tracker.
+
+    weight -253..253: above 0 is added while the tracker is good, below 0 while it is bad; reverse flips the sign.
+    0: bad (with reverse: good) means Fault.  A file's value is multiplied by the weight and added; with weight 0 any
+    value but 0 means Fault.
+    """
+
+    tracker: str
+    weight: int = 0
+    reverse: bool = False
+
+    def __post_init__(self) -> None:
+        _require(-253 <= self.weight <= 253, f"track of {self.tracker}", "weight", "-253..253")
+
+
+@dataclass(frozen=True, slots=True)
+class Tracker:
+    """Something outside that decides about priority or Fault.
+
+    rise, fall: how many equal results in a row it takes to become good or bad.  initial: what holds before the first
+    result (False: keepalived's init_fail).  A "file" has no rise, fall or initial: its number counts.
+    """
+
+    name: str
+    kind: str = "script"
+    rise: int = 1
+    fall: int = 1
+    initial: bool = True
+
+    def __post_init__(self) -> None:
+        _require(self.kind in TRACKER_KINDS, f"tracker {self.name}", "kind", "one of " + ", ".join(TRACKER_KINDS))
+        _require(1 <= self.rise <= 10**6, f"tracker {self.name}", "rise", "1 to 1000000")
+        _require(1 <= self.fall <= 10**6, f"tracker {self.name}", "fall", "1 to 1000000")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A sync group: its members are always in the same state.
+
+    tracking_weight: members' weighted trackers count too (otherwise only those with weight 0 do).
+    """
+
+    name: str
+    members: tuple[str, ...]
+    tracks: tuple[Track, ...] = ()
+    tracking_weight: bool = False
+
+    def __post_init__(self) -> None:
+        _require(len(self.members) > 0, f"group {self.name}", "members", "at least one router")
+        _require(len(set(self.members)) == len(self.members), f"group {self.name}", "members", "each once")
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """One virtual router.  Times in seconds.
+
+    addresses go on the wire in this order and decide the family; excluded ones are held but not sent.
+    interval: 0.01 to 40.95 (version 2: whole seconds 1 to 255).  preempt_delay: how long a lower master is tolerated.
+    peers: unicast instead of multicast.  ttl: (low, high) accepted from unicast peers.
+    pseudo_header: which checksum form version 3 over IPv4 sends.  answer_lower: a lower master is answered at once.
+    down_adverts: intervals of silence until a takeover.  hold_time: how long a fight over an address, or a failure to
+    add it, keeps the router in Fault.  lease: the kernel removes the addresses when nobody refreshes them.
+    stop_timeout: longest time for the stop script; 0 means there is none.
+    """
+
+    name: str
+    interface: str
+    vrid: int
+    addresses: tuple[Address, ...]
+    excluded: tuple[Address, ...] = ()
+    version: int = 3
+    priority: int = 100
+    interval: float = 1.0
+    preempt: bool = True
+    preempt_delay: float = 0.0
+    source: str = ""
+    peers: tuple[str, ...] = ()
+    check_peers: bool = False
+    ttl: tuple[int, int] = (0, 255)
+    auth_type: str = "none"
+    auth_pass: str = ""
+    pseudo_header: bool = True
+    accept: bool = True
+    strict: bool = False
+    check_addresses: bool = True
+    answer_lower: bool = True
+    down_adverts: int = 3
+    peer_down_fast: bool = True
+    track_link: bool = True
+    tracks: tuple[Track, ...] = ()
+    garp_delay: float = 5.0
+    garp_repeat: int = 5
+    garp_refresh: float = 0.0
+    garp_refresh_repeat: int = 1
+    garp_lower_repeat: int = 5
+    stop_timeout: float = 0.0
+    hold_time: float = 10.0
+    lease: bool = True
+
+    def __post_init__(self) -> None:
+        who = f"router {self.name}"
+        _require(0 < len(self.addresses) <= 255, who, "addresses", "1 to 255")
+        families = {address.ip.version for address in self.addresses}
+        _require(len(families) == 1, who, "addresses", "all of one family")
+        _require(self.version in (2, 3), who, "version", "2 or 3")
+        _require(not (self.version == 2 and self.family == 6), who, "version", "IPv6 needs version 3")
+        _require(1 <= self.vrid <= 255, who, "vrid", "1 to 255")
+        _require(1 <= self.priority <= 255, who, "priority", "1 to 255")
+        if self.version == 2:
+            whole = self.interval == int(self.interval) and 1 <= self.interval <= 255
+            _require(whole, who, "interval", "whole seconds from 1 to 255 in version 2")
+        else:
+            _require(0.01 <= self.interval <= 40.95, who, "interval", "0.01 to 40.95 s")
+        _require(0 <= self.preempt_delay <= 1000, who, "preempt_delay", "0 to 1000 s")
+        _require(self.auth_type in AUTH_TYPES, who, "auth_type", "one of " + ", ".join(AUTH_TYPES))
+        _require(self.auth_type == "none" or self.version == 2, who, "auth_type", "only version 2 has authentication")
+        _require(len(self.auth_pass.encode()) <= 8, who, "auth_pass", "at most 8 bytes")
+        _require(self.auth_type == "none" or self.auth_pass != "", who, "auth_pass", "needed with this auth_type")
+        _require(0 <= self.ttl[0] <= self.ttl[1] <= 255, who, "ttl", "0 <= low <= high <= 255")
+        _require(1 <= self.down_adverts <= 100, who, "down_adverts", "1 to 100")
+        for name in ("garp_delay", "garp_refresh", "stop_timeout", "hold_time"):
+            _require(0 <= getattr(self, name) <= 86400, who, name, "0 to 86400 s")
+        for name in ("garp_repeat", "garp_refresh_repeat", "garp_lower_repeat"):
+            _require(0 <= getattr(self, name) <= 1000, who, name, "0 to 1000")
+        for address in (*self.peers, *([self.source] if self.source else [])):
+            try:
+                right = ipaddress.ip_address(address).version == self.family
+            except ValueError as error:
+                raise ConfigError(f"{who}: peers, source: {error}") from None
+            _require(right, who, "peers, source", f"IPv{self.family} addresses")
+        if self.strict:
+            self._check_strict(who)
+
+    def _check_strict(self, who: str) -> None:
+        """What the RFCs demand and most deployments relax."""
+        _require(not self.peers, who, "strict", "the RFCs know no unicast peers")
+        _require(self.auth_type == "none", who, "strict", "RFC 3768 removed authentication")
+        if self.family == 6:
+            _require(self.addresses[0].ip.is_link_local, who, "strict", "the first IPv6 address is link-local")
+        _require(
+            not self.accept or self.priority == 255, who, "strict", "only the owner accepts packets (accept=False)"
+        )
+
+    @property
+    def family(self) -> int:
+        """4 or 6."""
+        return self.addresses[0].ip.version
+
+    @property
+    def interval_cs(self) -> int:
+        """The advert interval in centiseconds."""
+        return round(self.interval * 100)
+
+    @property
+    def lease_seconds(self) -> int:
+        """The addresses' lifetime in the kernel: max(1, floor(3 * interval - 1.3)), see the docs."""
+        return max(1, int(3 * self.interval - 1.3))
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that one Node runs.  Checks what concerns more than one object."""
+
+    routers: tuple[Router, ...] = ()
+    groups: tuple[Group, ...] = ()
+    trackers: tuple[Tracker, ...] = ()
+
+    def __post_init__(self) -> None:
+        for kind, objects in (("router", self.routers), ("group", self.groups), ("tracker", self.trackers)):
+            _unique(kind, (item.name for item in objects))
+        seen: dict[tuple[str, int, int], str] = {}
+        for router in self.routers:
+            key = (router.interface, router.family, router.vrid)
+            if key in seen:
+                raise ConfigError(
+                    f"router {router.name}: vrid: {router.vrid} is already router {seen[key]}'s on {router.interface}"
+                    f" for IPv{router.family} (VRRPv2 and v3 share it)"
+                )
+            seen[key] = router.name
+        routers = {router.name for router in self.routers}
+        trackers = {tracker.name for tracker in self.trackers}
+        grouped: dict[str, str] = {}
+        for group in self.groups:
+            for member in group.members:
+                _require(member in routers, f"group {group.name}", "members", f"{member} is not a router")
+                _require(member not in grouped, f"group {group.name}", "members", f"{member} is in another group")
+                grouped[member] = group.name
+        tracking = [(router.name, router.tracks) for router in self.routers]
+        tracking += [(group.name, group.tracks) for group in self.groups]
+        for name, tracks in tracking:
+            for track in tracks:
+                _require(track.tracker in trackers, name, "tracks", f"{track.tracker} is not a tracker")
+
+
+def _unique(kind: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        _require(name not in seen, f"{kind} {name}", "name", "used twice")
+        seen.add(name)

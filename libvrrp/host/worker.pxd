@@ -1,0 +1,139 @@
+"""The structs of the host's thread.
+
+    CHost ---- CInterface[]     sockets, index, MAC, own addresses; by the machine's interface number
+       |------ CPlace[]         one a router, by the machine's slot: its VIPs, its advert, its announcements
+       |------ CShared*         memory shared with the guardian: who is master, AH sequence numbers
+       |------ CNode*           the machine
+       `------ CNotice[]        ring of things that Python should know
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libvrrp.fsm.node cimport CAction, CNode, Node
+from libvrrp.host.linux cimport pthread_mutex_t
+
+cdef enum:
+    SOCKET_V4           # protocol 112
+    SOCKET_AH           # protocol 51
+    SOCKET_V6
+    SOCKET_COUNT
+
+cdef enum:
+    BATCH_ROOM = 65536
+    BATCH_MESSAGES = 700
+    NOTICES = 1024
+    RECEIVE_ROOM = 65536
+
+cdef struct CVip:
+    uint8_t family
+    uint8_t prefix
+    uint8_t scope
+    uint8_t deprecated
+    uint8_t has_broadcast
+    uint8_t foreign         # it was there before us, or somebody else put it there: never touched
+    uint8_t seen            # in the dump that is being read
+    int32_t device          # interface number
+    uint8_t[16] address
+    uint8_t[4] broadcast
+    char[16] label
+
+cdef struct CInterface:
+    char[16] name
+    int32_t index           # 0 while it does not exist
+    uint8_t running
+    uint8_t link            # what the machine was told
+    uint8_t[3] wanted       # SOCKET_COUNT: which sockets its routers need
+    uint8_t[6] mac
+    uint8_t has_v4
+    uint8_t has_v6
+    uint8_t[4] v4           # its own first IPv4 address
+    uint8_t[16] v6          # its own link-local address
+    int32_t[3] sockets      # -1 while closed
+
+cdef struct CPlace:
+    uint8_t used
+    uint8_t failed          # a message of the batch that is under way was refused
+    uint8_t pending         # the batch holds messages of this router
+    uint8_t kind            # ... of this action
+    uint8_t fixed_source    # its source is configured
+    uint8_t lease
+    uint8_t pseudo
+    int32_t announcements   # still to be sent for each VIP
+    uint64_t action
+    int32_t vip_count
+    CVip* vips
+    uint32_t lease_seconds
+
+cdef struct CShared:
+    uint8_t master
+    uint32_t sequence
+
+cdef struct CNotice:
+    uint64_t id
+    int32_t kind            # an ACT_ of the machine, or NOTICE_
+    int32_t router
+    int32_t argument
+    int32_t cause
+    int64_t at
+
+cdef enum:
+    NOTICE_LINK = 100       # router = interface number, argument = up
+    NOTICE_NETLINK_LOST     # the monitor lost messages; everything was compared
+    NOTICE_SOCKET           # router = interface number, argument = errno
+    NOTICE_ADDRESS          # router, argument = errno: an address change was refused
+
+cdef struct CHost:
+    CNode* node
+    CInterface* interfaces
+    int32_t interface_count
+    CPlace* places
+    int32_t place_count
+    CShared* shared
+    int32_t shared_count
+    pthread_mutex_t mutex
+    int epoll
+    int timer
+    int wake                # eventfd: Python -> thread
+    int told                # eventfd: thread -> Python
+    int request             # netlink socket for changes
+    uint32_t request_port
+    int monitor             # netlink socket for notifications
+    int packet              # AF_PACKET, for ARP and ND
+    uint32_t sequence
+    uint16_t identification
+    uint8_t stopping
+    uint8_t compare         # addresses must be compared with a dump
+    uint8_t hung
+    int64_t touched
+    int64_t hang_timeout
+    int32_t announcing      # routers with announcements to send
+    # batch of address changes
+    uint8_t* batch
+    size_t batch_length
+    int32_t batch_count
+    uint32_t batch_first
+    int32_t* batch_owner
+    # actions under way
+    CAction* work
+    int32_t work_count
+    int32_t work_room
+    # notices
+    CNotice* notices
+    uint64_t notice_head
+    uint64_t notice_tail
+    uint64_t notices_lost
+    uint8_t* received
+    # guardian
+    int guardian_pipe
+    int guardian_pid
+    uint8_t guardian_wanted
+    uint8_t guardian_stale
+    uint64_t wakeups
+
+cdef class Worker:
+    cdef CHost h
+    cdef public Node node
+    cdef public object names
+    cdef public object interface_names
+    cdef int open_all(self) except -1
+    cdef int place_router(self, int slot, object router) except -1
+    cdef int place_vip(self, CVip* vip, object address, object router) except -1

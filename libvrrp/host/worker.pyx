@@ -1,0 +1,354 @@
+"""The thread that runs the machine: sockets, netlink, addresses, announcements; all of it without the GIL.
+
+    epoll: advert sockets | netlink monitor | timerfd | eventfd  ->  node_step  ->  perform  ->  arm the timer
+
+Every step and everything it asks for happens under one mutex (with priority inheritance).  Python takes the same mutex,
+without holding the GIL, to apply a command; what is slow (scripts, logging) Python does itself, told through a ring of
+notices and an eventfd.
+
+Address changes are synchronous: netlink answers before the send returns, so an announcement is never made before the
+kernel has acknowledged the address.  All changes of one step share a batch.
+
+Files: netlink.pxi (messages), perform.pxi (actions), links.pxi (interfaces, comparison), guardian.pxi, loop.pxi.
+"""
+
+import ipaddress
+import socket as socket_module
+
+from cpython.bytes cimport PyBytes_AS_STRING
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcmp, memcpy, memset, strlen, strncmp
+from libvrrp.fsm.node cimport (
+    ACT_ADD, ACT_ADVERT, ACT_ANNOUNCE, ACT_DELETE, ACT_REFRESH, ACT_TRANSITION, EV_ADVERT, EV_CLAIMED, EV_DONE,
+    EV_EXPIRED, EV_FAILED, EV_HUNG, EV_LINK, EV_LOST, EV_PEER_DOWN, EV_PRIORITY, EV_START, EV_STOP, EV_TRACKER, MASTER,
+    CAction, CEvent, CNode, CRouter, CTracker, Node, node_next_deadline, node_step,
+)
+from libvrrp.host.linux cimport *
+from libvrrp.packet.advert cimport (
+    ADVERT_MAX, CAdvert, advert_decode_ipv4, advert_decode_message, advert_encode_ipv4, advert_encode_message,
+)
+from libvrrp.packet.announce cimport ADVERTISEMENT_FRAME, ARP_FRAME, arp_announce, neighbour_announce
+
+from libvrrp.errors import VrrpError
+from libvrrp.fsm import events as ev
+from libvrrp.fsm.table import INPUTS, STATES
+
+include "netlink.pxi"
+include "perform.pxi"
+include "links.pxi"
+include "guardian.pxi"
+include "loop.pxi"
+
+SCOPES = {"global": 0, "site": 200, "link": 253, "host": 254}
+
+
+cdef class Worker:
+    """The C side of libvrrp.host.Host, which is what applications use.
+
+    node: the machine.  guardian: whether a guardian process is wanted.  hang_timeout: seconds, 0 for none.
+    """
+
+    def __cinit__(self):
+        memset(&self.h, 0, sizeof(CHost))
+        self.h.epoll = self.h.timer = self.h.wake = self.h.told = -1
+        self.h.request = self.h.monitor = self.h.packet = self.h.guardian_pipe = -1
+
+    def __init__(self, Node node not None, bint guardian, double hang_timeout):
+        cdef pthread_mutexattr_t attributes
+        cdef CHost* h = &self.h
+        config = node.config
+        self.node = node
+        h.node = &node.c
+        self.names = [None] * node.c.capacity
+        h.place_count = node.c.capacity
+        h.places = <CPlace*>calloc(h.place_count + 1, sizeof(CPlace))
+        names = [None] * node.c.interface_count
+        for name, number in node.interfaces.items():
+            names[number] = name
+        for router in config.routers:
+            for address in (*router.addresses, *router.excluded):
+                if address.device and address.device not in names:
+                    names.append(address.device)
+        self.interface_names = names
+        h.interface_count = len(names)
+        h.interfaces = <CInterface*>calloc(len(names) + 1, sizeof(CInterface))
+        h.batch = <uint8_t*>malloc(BATCH_ROOM)
+        h.batch_owner = <int32_t*>calloc(BATCH_MESSAGES, sizeof(int32_t))
+        h.work_room = 2 * node.c.room
+        h.work = <CAction*>calloc(h.work_room, sizeof(CAction))
+        h.notices = <CNotice*>calloc(NOTICES, sizeof(CNotice))
+        h.received = <uint8_t*>malloc(RECEIVE_ROOM)
+        if not (h.places and h.interfaces and h.batch and h.batch_owner and h.work and h.notices and h.received):
+            raise MemoryError
+        pthread_mutexattr_init(&attributes)
+        pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT)
+        pthread_mutex_init(&h.mutex, &attributes)
+        for number, name in enumerate(names):
+            encoded = name.encode()
+            if not 0 < len(encoded) <= 15:
+                raise VrrpError(f"interface {name!r}: a name has 1 to 15 bytes")
+            memcpy(h.interfaces[number].name, PyBytes_AS_STRING(encoded), len(encoded))
+            for kind in range(SOCKET_COUNT):
+                h.interfaces[number].sockets[kind] = -1
+        for router in config.routers:
+            self.place_router(node.slots[router.name], router)
+        h.guardian_wanted = guardian
+        h.hang_timeout = round(hang_timeout * 1e9)
+        self.open_all()
+
+    cdef int place_router(self, int slot, object router) except -1:
+        cdef CPlace* place = &self.h.places[slot]
+        cdef CInterface* device = &self.h.interfaces[self.h.node.routers[slot].interface]
+        cdef int i
+        self.names[slot] = router.name
+        vips = (*router.addresses, *router.excluded)
+        place.vips = <CVip*>calloc(len(vips), sizeof(CVip))
+        if place.vips == NULL:
+            raise MemoryError
+        place.used, place.vip_count = 1, len(vips)
+        place.lease, place.lease_seconds, place.pseudo = router.lease, router.lease_seconds, router.pseudo_header
+        place.fixed_source = bool(router.source)
+        for i, address in enumerate(vips):
+            self.place_vip(&place.vips[i], address, router)
+        if router.family == 6:
+            device.wanted[SOCKET_V6] = 1
+        else:
+            device.wanted[SOCKET_AH if router.auth_type == "AH" else SOCKET_V4] = 1
+        return 0
+
+    cdef int place_vip(self, CVip* vip, object address, object router) except -1:
+        cdef bytes raw = address.ip.packed
+        vip.family, vip.prefix = address.ip.version, address.interface.network.prefixlen
+        vip.scope = SCOPES[address.scope] if address.scope in SCOPES else int(address.scope)
+        if vip.family == 6 and address.ip.is_link_local:
+            vip.scope = SCOPES["link"]
+        vip.deprecated = address.deprecated
+        vip.device = self.interface_names.index(address.device or router.interface)
+        memcpy(vip.address, PyBytes_AS_STRING(raw), len(raw))
+        label = address.label.encode()
+        memcpy(vip.label, PyBytes_AS_STRING(label), len(label))
+        if address.broadcast and vip.family == 4:
+            chosen = address.broadcast
+            where = address.interface.network.broadcast_address if chosen == "+" else ipaddress.ip_address(chosen)
+            raw = where.packed
+            vip.has_broadcast = 1
+            memcpy(vip.broadcast, PyBytes_AS_STRING(raw), 4)
+        return 0
+
+    cdef int open_all(self) except -1:
+        cdef CHost* h = &self.h
+        cdef int i
+        cdef int64_t start = clock_ns(CLOCK_REALTIME) // 1000000000
+        h.shared_count = h.place_count + 1
+        h.shared = <CShared*>mmap(NULL, h.shared_count * sizeof(CShared), PROT_READ | PROT_WRITE,
+                                  MAP_SHARED | MAP_ANONYMOUS, -1, 0)
+        if <void*>h.shared == MAP_FAILED:
+            h.shared = NULL
+            raise MemoryError
+        for i in range(h.place_count):
+            h.shared[i].sequence = <uint32_t>start      # ahead of what an earlier life of this process used
+        h.identification = <uint16_t>(start & 0xFFFF)
+        h.epoll = epoll_create1(EPOLL_CLOEXEC)
+        h.timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)
+        h.wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
+        h.told = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
+        h.request = netlink_open(0, &h.request_port)
+        h.monitor = netlink_open(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, NULL)
+        h.packet = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)
+        if min(h.epoll, h.timer, h.wake, h.told, h.request, h.monitor, h.packet) < 0:
+            raise VrrpError(f"the sockets that every host needs can't be opened: errno {errno}")
+        watch(h, h.timer, TAG_TIMER)
+        watch(h, h.wake, TAG_WAKE)
+        watch(h, h.monitor, TAG_MONITOR)
+        return 0
+
+    def __dealloc__(self):
+        cdef CHost* h = &self.h
+        cdef int i
+        if h.interfaces != NULL:
+            for i in range(h.interface_count):
+                close_sockets(h, &h.interfaces[i])
+        for fd in (h.epoll, h.timer, h.wake, h.told, h.request, h.monitor, h.packet):
+            if fd >= 0:
+                close(fd)
+        guardian_dismiss(h)
+        if h.shared != NULL:
+            munmap(h.shared, h.shared_count * sizeof(CShared))
+        if h.places != NULL:
+            for i in range(h.place_count):
+                free(h.places[i].vips)
+        free(h.places)
+        free(h.interfaces)
+        free(h.batch)
+        free(h.batch_owner)
+        free(h.work)
+        free(h.notices)
+        free(h.received)
+
+    def prepare(self):
+        """Reads links and addresses, removes what an earlier life left behind, starts the guardian."""
+        cdef CHost* h = &self.h
+        cdef int i
+        cdef bint answered
+        with nogil:
+            h.touched = clock_ns(CLOCK_MONOTONIC)
+            for i in range(h.interface_count):
+                h.interfaces[i].link = 1
+            answered = dump(h, RTM_GETLINK, RTM_NEWLINK)
+            for i in range(h.interface_count):
+                tell_link(h, i)
+            compare_addresses(h)
+            remove_leftovers(h)
+            guardian_spawn(h)
+            arm(h)
+        if not answered:
+            raise VrrpError("the kernel did not answer a netlink dump of its links")
+
+    def run(self):
+        """The thread's whole life: returns after stop_running."""
+        with nogil:
+            run(&self.h)
+
+    def stop_running(self):
+        cdef uint64_t one = 1
+        self.h.stopping = 1
+        write(self.h.wake, &one, 8)
+
+    def dismiss_guardian(self):
+        with nogil:
+            pthread_mutex_lock(&self.h.mutex)
+            self.h.guardian_wanted = 0
+            guardian_dismiss(&self.h)
+            pthread_mutex_unlock(&self.h.mutex)
+
+    def realtime(self, int priority):
+        """SCHED_RR for the calling thread; returns errno or 0."""
+        cdef sched_param p
+        p.sched_priority = priority
+        return errno if sched_setscheduler(0, SCHED_RR, &p) < 0 else 0
+
+    def lock_memory(self):
+        """mlockall for the whole process; returns errno or 0."""
+        return errno if mlockall(MCL_CURRENT | MCL_FUTURE) < 0 else 0
+
+    def touch(self):
+        """The heartbeat: Python is alive."""
+        cdef uint64_t one = 1
+        self.h.touched = clock_ns(CLOCK_MONOTONIC)
+        if self.h.hung:
+            write(self.h.wake, &one, 8)
+
+    def apply(self, int kind, int router=-1, int64_t value=0, uint64_t id=0, address=None):
+        """One event of the machine (EV_ numbers of KIND), carried out before this returns."""
+        cdef CEvent e
+        cdef uint64_t one = 1
+        memset(&e, 0, sizeof(e))
+        e.kind, e.router, e.value, e.id = kind, router, value, id
+        if address is not None:
+            parsed = ipaddress.ip_address(address)
+            raw = parsed.packed
+            e.value = parsed.version
+            memcpy(e.address, PyBytes_AS_STRING(raw), len(raw))
+        with nogil:
+            pthread_mutex_lock(&self.h.mutex)
+            step_and_perform(&self.h, &e)
+            pthread_mutex_unlock(&self.h.mutex)
+            write(self.h.wake, &one, 8)
+
+    def slot(self, name):
+        """The machine's number for a router; unknown names raise VrrpError."""
+        if name not in self.node.slots:
+            raise VrrpError(f"no router is named {name!r}")
+        return self.node.slots[name]
+
+    def tracker(self, name):
+        if name not in self.node.tracker_slots:
+            raise VrrpError(f"no tracker is named {name!r}")
+        return self.node.tracker_slots[name]
+
+    def told_descriptor(self):
+        """The eventfd that becomes readable when there are notices."""
+        return self.h.told
+
+    def notices(self):
+        """What happened since the last call: a list of (kind, at_ns, router or interface, details)."""
+        cdef CNotice[64] some
+        cdef uint64_t ignored
+        cdef int n, i
+        out = []
+        read(self.h.told, &ignored, 8)
+        while True:
+            n = 0
+            with nogil:
+                pthread_mutex_lock(&self.h.mutex)
+                while n < 64 and self.h.notice_tail < self.h.notice_head:
+                    some[n] = self.h.notices[self.h.notice_tail % NOTICES]
+                    self.h.notice_tail += 1
+                    n += 1
+                pthread_mutex_unlock(&self.h.mutex)
+            for i in range(n):
+                out.append(described(&some[i], self.names, self.interface_names))
+            if n < 64:
+                return out
+
+    def status(self):
+        """Node.status of this moment, with what the host adds."""
+        cdef CHost* h = &self.h
+        cdef CRouter* routers = <CRouter*>malloc((h.place_count + 1) * sizeof(CRouter))
+        cdef CInterface* interfaces = <CInterface*>malloc((h.interface_count + 1) * sizeof(CInterface))
+        if routers == NULL or interfaces == NULL:
+            free(routers)
+            free(interfaces)
+            raise MemoryError
+        with nogil:
+            pthread_mutex_lock(&h.mutex)
+            memcpy(routers, h.node.routers, h.place_count * sizeof(CRouter))
+            memcpy(interfaces, h.interfaces, h.interface_count * sizeof(CInterface))
+            pthread_mutex_unlock(&h.mutex)
+        try:
+            out = self.node.status_of(<size_t>routers)
+            out["interfaces"] = {
+                name: {"index": interfaces[i].index, "running": bool(interfaces[i].running),
+                       "link": bool(interfaces[i].link), "mac": interfaces[i].mac[:6].hex(":")}
+                for i, name in enumerate(self.interface_names)
+            }
+        finally:
+            free(routers)
+            free(interfaces)
+        out["guardian"] = h.guardian_pid or None
+        out["notices_lost"] = h.notices_lost
+        out["wakeups"] = h.wakeups
+        out["hung"] = bool(h.hung)
+        return out
+
+
+KIND = {
+    "start": EV_START,
+    "stop": EV_STOP,
+    "priority": EV_PRIORITY,
+    "tracker": EV_TRACKER,
+    "peer_down": EV_PEER_DOWN,
+    "done": EV_DONE,
+    "failed": EV_FAILED,
+    "claimed": EV_CLAIMED,
+}
+
+
+cdef object described(const CNotice* n, list names, list interfaces):
+    if n.kind == ACT_TRANSITION:
+        details = {"old": STATES[n.argument >> 4], "new": STATES[n.argument & 15], "cause": INPUTS[n.cause]}
+        return "TRANSITION", n.at, names[n.router], details
+    if n.kind == NOTICE_LINK:
+        return "LINK", n.at, interfaces[n.router], {"up": bool(n.argument)}
+    if n.kind == NOTICE_NETLINK_LOST:
+        return "NETLINK_LOST", n.at, "", {}
+    if n.kind == NOTICE_SOCKET:
+        return "SOCKET", n.at, interfaces[n.router], {"errno": n.argument}
+    if n.kind == NOTICE_ADDRESS:
+        return "ADDRESS", n.at, names[n.router], {"errno": n.argument}
+    details = {"id": n.id}
+    kind = ev.KINDS[n.kind]
+    if kind == "DROPPED":
+        details["reason"] = ev.DROPS[n.argument]
+    return kind, n.at, names[n.router], details
