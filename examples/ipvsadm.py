@@ -61,6 +61,7 @@ SAME = {"tcp-service": "service-address", "udp-service": "service-address", "sct
         "fwmark-service": "service-address", "gatewaying": "forwarding-method", "ipip": "forwarding-method",
         "masquerading": "forwarding-method", "tun-nocsum": "tun-nocsum", "sort": "sort"}  # fmt: skip
 LETTERS = {letter: name for name, (letter, _, _) in OPTIONS.items() if letter}
+COMPLAINTS = {"clear": "flush"}
 TRY = "Try `ipvsadm -h' or 'ipvsadm --help' for more information."
 
 HELP = """\
@@ -120,39 +121,54 @@ class Request:
         return {SAME.get(name, name) for name in self.options}
 
 
-def words_of(argv: Sequence[str]) -> Iterator[tuple[str, str | None, str]]:
-    """Every option as (name, attached value or None, as written); other words as ("", word, word)."""
-    for word in argv:
-        if word.startswith("--") and len(word) > 2:
-            name, has_value, value = word[2:].partition("=")
-            yield name, value if has_value else None, f"--{name}"
-        elif word.startswith("-") and len(word) > 1:
-            rest = word[1:]
-            while rest:
-                letter, rest = rest[0], rest[1:]
-                name = LETTERS.get(letter, letter)
-                if OPTIONS.get(name, ("", 0, ""))[1] and rest:
-                    yield name, rest, f"-{letter}"
-                    break
-                yield name, None, f"-{letter}"
-        else:
-            yield "", word, word
+class Words:
+    """The command line, taken option by option."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self.left = list(argv)
+        self.cluster = ""  # the rest of a word of short options
+
+    def next(self) -> tuple[str, str | None, str]:
+        """An option as (name, attached value or None, as written); any other word as ("", None, word)."""
+        if not self.cluster:
+            word = self.left.pop(0)
+            if word.startswith("--") and len(word) > 2:
+                name, has_value, value = word[2:].partition("=")
+                return name, value if has_value else None, f"--{name}"
+            if not word.startswith("-") or len(word) < 2:
+                return "", None, word
+            self.cluster = word[1:]
+        letter, self.cluster = self.cluster[0], self.cluster[1:]
+        name = LETTERS.get(letter, letter)
+        if OPTIONS.get(name, ("", 0, ""))[1] and self.cluster:
+            attached, self.cluster = self.cluster, ""
+            return name, attached, f"-{letter}"
+        return name, None, f"-{letter}"
+
+    def argument(self, must: bool) -> str | None:
+        """The following word, as an option's argument.  One that may be left out does not begin with a dash."""
+        if not self.left or self.cluster or (not must and self.left[0].startswith("-")):
+            return None
+        return self.left.pop(0)
+
+    def __bool__(self) -> bool:
+        return bool(self.left or self.cluster)
 
 
 def parse(argv: Sequence[str]) -> Request:
     """The command and its options.  Raises Stop as the real tool complains."""
     if not argv:
         return Request("list")
-    words = list(words_of(argv))
-    name, value, _ = words[0]
+    words = Words(argv)
+    name, value, _ = words.next()
     command = COMMANDS.get(name) or LONG_COMMANDS.get(name)
     if command is None or value is not None:
         raise Stop(TRY, 255)
     request = Request(command)
-    position = 1
-    while position < len(words):
-        name, value, written = words[position]
-        position += 1
+    if command in ("start-daemon", "stop-daemon") and not words:
+        raise Stop(TRY, 255)
+    while words:
+        name, value, written = words.next()
         if not name:
             request.arguments.append(written)
             continue
@@ -161,9 +177,8 @@ def parse(argv: Sequence[str]) -> Request:
         if name not in OPTIONS:
             raise Stop(TRY if len(written) == 2 else f"{written}: unknown option", 255)
         wants = OPTIONS[name][1]
-        if wants and value is None and position < len(words) and not words[position][0]:
-            value = words[position][1]
-            position += 1
+        if wants and value is None:
+            value = words.argument(wants == 1)
         if wants == 1 and value is None:
             raise Stop(f"{written}: missing argument", 255)
         if name == "ipv6" and "fwmark-service" not in request.options:
@@ -191,7 +206,7 @@ def check(request: Request) -> None:
             raise Stop(f"You need to supply the '{need}' option for the '{command}' command")
     for name, (_, _, commands) in OPTIONS.items():
         if name in request.options and command not in commands.split():
-            raise Stop(f"Illegal '{SAME.get(name, name)}' option with the '{command}' command")
+            raise Stop(f"Illegal '{SAME.get(name, name)}' option with the '{COMPLAINTS.get(command, command)}' command")
     if command == "list":
         check_list(request)
 

@@ -12,9 +12,10 @@ import os
 import platform
 import signal
 import sys
-import time
 from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
+
+from libkv.server.configure import put_directive, read_config, set_config_file
 
 from libkv import Store
 from libkv.configfile import (
@@ -27,8 +28,7 @@ from libkv.configfile import (
     read_command_line,
     without_effect,
 )
-from libkv.server import ListenError, Server, read_config
-from libkv.server.configure import put_directive, set_config_file
+from libkv.server import ListenError, Server
 from libkv.server.daemon import (
     daemonize,
     find_supervisor,
@@ -70,30 +70,178 @@ BANNER = r"""
     |_______|/
 """
 
+#: A file that relies on these is not served without a word.
+UNSAFE_TO_IGNORE = ("rename-command",)
+
 log = logging.getLogger("libkv.server")
 
 
-class Terminated(Exception):
-    """SIGTERM or SIGINT has come."""
+class Stop:
+    """What a signal asks for; handlers only note it down."""
+
+    asked = False
+    server: Server | None = None
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        """SIGTERM, SIGINT: the first one ends the server in order, another one at once."""
+        if self.asked:
+            log.warning("You insist... exiting now.", extra={"from_signal": True})
+            os._exit(1)
+        self.asked = True
+        log.warning("Received %s scheduling shutdown...", signal.Signals(number).name, extra={"from_signal": True})
+        if self.server is not None:
+            self.server.end()
 
 
 def keepkv_version() -> str:
     try:
         return version("keepkv")
     except PackageNotFoundError:
-        return "(not installed)"
+        return "0"
 
 
 def bits() -> str:
     return platform.architecture()[0].removesuffix("bit")
 
 
-def on_signal(number: int, frame: FrameType | None) -> None:
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL or on_signal.__dict__.setdefault("seen", False):
-        os.write(1, b"You insist... exiting now.\n")
-        os._exit(1)
-    on_signal.__dict__["seen"] = True
-    name = signal.Signals(number).name
-    os.write(log_descriptor(), b"%d:signal-handler (%d) Received %s scheduling shutdown...\n"
-             % (os.getpid(), int(time.time()), name.encode()))
-    raise Terminated
+def load(command_line: CommandLine) -> tuple[Store, list[Line]]:
+    """A store with everything set that the file, standard input and the options say."""
+    lines = read_command_line(command_line, sys.stdin.buffer.read() if command_line.stdin else b"")
+    counts = [line.args[0] for line in lines if line.name == "databases" and len(line.args) == 1]
+    # a count that can't be is left to the directive's own check
+    wanted = int(counts[-1]) if counts and counts[-1].isdigit() and 0 < int(counts[-1]) < 1 << 31 else 16
+    store = Store(databases=wanted)
+    file = command_line.file and os.path.abspath(command_line.file)
+    apply(lines, lambda name, words: put_directive(store, name, words))
+    if file:
+        set_config_file(store, os.fsencode(file))
+    return store, lines
+
+
+def prepare(config: dict[str, str], has_file: bool) -> tuple[str, str]:
+    """Log, supervisor, background, PID file: returns (supervisor, PID file)."""
+    syslog = (config["syslog-ident"], config["syslog-facility"]) if config["syslog-enabled"] == "yes" else None
+    try:
+        formatter = open_log(config["logfile"], config["loglevel"], syslog=syslog)
+    except OSError as error:
+        raise ConfigFileError(f"Can't open the log file: {error.strerror}") from None
+    supervisor = find_supervisor(config["supervised"])
+    if config["daemonize"] == "yes" and not supervisor:
+        daemonize()
+    log.warning("libkv is starting")
+    log.warning("libkv version=%s, Redis 7.0.15, bits=%s, pid=%d, just started", keepkv_version(), bits(), os.getpid())
+    if has_file:
+        log.warning("Configuration loaded")
+    else:
+        log.warning(
+            "Warning: no config file specified, using the default config. "
+            "In order to specify a config file use %s /path/to/redis.conf",
+            sys.argv[0],
+        )
+    pidfile = config["pidfile"] or ("/var/run/redis.pid" if config["daemonize"] == "yes" else "")
+    if pidfile:
+        try:
+            write_pidfile(pidfile)
+        except OSError as error:
+            log.warning("Failed to write PID file: %s", error.strerror)
+            pidfile = ""
+    formatter.role = "M"
+    return supervisor, pidfile
+
+
+def announce(config: dict[str, str], lines: list[Line], server: Server) -> None:
+    """Title, banner, and what is worth knowing at start."""
+    if config["set-proc-title"] == "yes":
+        words = config["bind"].split()
+        listen = f"{words[0].removeprefix('-')}:{server.port}" if server.port and words else config["unixsocket"]
+        template = config["proc-title-template"]
+        set_process_title(
+            process_title(template, "libkv-server", listen, server.port, server.tls_port, config["unixsocket"])
+        )
+    chosen = any(line.name == "always-show-logo" for line in lines)
+    if (
+        config["always-show-logo"] == "yes"
+        or (not chosen and not config["logfile"])
+        or (not config["logfile"] and sys.stdout.isatty())
+    ):
+        banner = BANNER.format(version=keepkv_version(), bits=bits(), port=server.port, pid=os.getpid())
+        log.info(banner, extra={"raw": True})
+    else:
+        log.info("Running mode=standalone, port=%d.", server.port)
+    log.warning("Server initialized")
+    for name, why in without_effect(lines):
+        log.info("%s has no effect: %s", name, why)
+    for line in lines:
+        if line.name in UNSAFE_TO_IGNORE:
+            log.warning("%s %s is not carried out: every command keeps its name", line.name, line.args[0].decode())
+
+
+def serve(store: Store, lines: list[Line], has_file: bool, stop: Stop) -> int:
+    """Runs the server until SHUTDOWN or a signal; the exit status."""
+    config = read_config(store)
+    supervisor, pidfile = prepare(config, has_file)
+    if config["port"] == "0" and config["tls-port"] == "0" and not config["unixsocket"]:
+        log.warning("Configured to not listen anywhere, exiting.")
+        return 1
+    room, notes = raise_open_files(int(config["maxclients"]))
+    for note in notes:
+        log.warning(note)
+    put_directive(store, "maxclients", [str(room)])
+    try:
+        server = stop.server = Server.from_config(store).start()
+    except ListenError as error:
+        kind = "Unix socket" if error.where.startswith("/") else "TCP listening socket"
+        log.warning("Warning: Could not create server %s %s", kind, error.where)
+        log.warning("Failed listening on port %s (TCP), aborting.", config["port"])
+        return 1
+    except ValueError as error:
+        log.warning("Failed to configure TLS. %s", error)
+        return 1
+    announce(config, lines, server)
+    if config["unixsocket"]:
+        log.info("The server is now ready to accept connections at %s", config["unixsocket"])
+    log.info("Ready to accept connections")
+    tell_supervisor(supervisor, "STATUS=Ready to accept connections")
+    tell_supervisor(supervisor, "READY=1")
+    while not stop.asked and not server.wait(60):
+        pass
+    if stop.asked:
+        log.warning("User requested shutdown...")
+    tell_supervisor(supervisor, "STOPPING=1")
+    server.stop()
+    if pidfile:
+        log.info("Removing the pid file.")
+        remove_pidfile(pidfile)
+    log.warning("libkv is now ready to exit, bye bye...")
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """The program; returns its exit status."""
+    command_line = parse_command_line(arguments)
+    if command_line.action == "version":
+        print(f"libkv server v={keepkv_version()} redis=7.0.15 bits={bits()} python={platform.python_version()}")
+        return 0
+    if command_line.action == "help":
+        sys.stderr.write(USAGE)
+        return 1
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stop = Stop()
+    signal.signal(signal.SIGTERM, stop.on_signal)
+    signal.signal(signal.SIGINT, stop.on_signal)
+    try:
+        if command_line.sentinel:
+            raise ConfigFileError("server.py serves a store; Sentinel is a program of its own")
+        store, lines = load(command_line)
+        has_file = bool(command_line.file or command_line.stdin or command_line.options)
+        return serve(store, lines, has_file, stop)
+    except ConfigFileMissing as error:
+        open_log("", "notice")
+        log.warning("%s", error)
+    except ConfigFileError as error:
+        sys.stderr.write(f"\n{error}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

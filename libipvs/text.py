@@ -22,6 +22,7 @@ from libipvs.model import (
     Stats,
     Tunnel,
     VirtualService,
+    address_family,
     endpoint,
 )
 
@@ -50,10 +51,10 @@ def wrapped(difference: int) -> int:
     return (difference + 2**31) % 2**32 - 2**31
 
 
-def compare_addresses(one: str, other: str, family: int) -> int:
-    """Word by word, each difference as a C int: so 10.0.0.1 comes after 192.168.0.1."""
-    first, second = (socket.inet_pton(family, address) for address in (one, other))
-    for i in range(0, len(first), 4):
+def compare_addresses(one: str, other: str) -> int:
+    """Word by word, each difference as a C int: so 10.0.0.1 follows 192.168.0.1.  IPv4 is the first of four words."""
+    first, second = (socket.inet_pton(address_family(address), address).ljust(16, b"\0") for address in (one, other))
+    for i in range(0, 16, 4):
         a, b = (int.from_bytes(packed[i : i + 4], "big") for packed in (first, second))
         if a != b:
             return wrapped(a - b)
@@ -70,14 +71,12 @@ def compare_services(one: ServiceStatus, other: ServiceStatus) -> int:
         return 0
     if a.protocol != b.protocol:
         return a.protocol.number - b.protocol.number
-    return compare_addresses(a.address, b.address, a.family) or a.port - b.port
+    return compare_addresses(a.address, b.address) or a.port - b.port
 
 
 def compare_servers(one: ServerStatus, other: ServerStatus) -> int:
     a, b = one.server, other.server
-    if a.family != b.family:
-        return b.family - a.family
-    return compare_addresses(a.address, b.address, a.family) or a.port - b.port
+    return compare_addresses(a.address, b.address) or a.port - b.port
 
 
 def merge_sort(items: list[T], compare: Callable[[T, T], int]) -> list[T]:

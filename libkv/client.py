@@ -86,7 +86,7 @@ class StoreConnection(redis.UnixDomainSocketConnection):
     """A connection of redis-py's pool that ends in a session of `store`."""
 
     def __init__(self, *, store: StoreCore, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]  # redis-py's
         self._store = store
 
     def _connect(self) -> SessionSocket:

@@ -46,8 +46,8 @@ class Encoder:
 
     def encode_command(self, args: Iterable[Any]) -> tuple[bytes, ...]:
         """A whole command.  A name of two words (``"CONFIG GET"``) becomes two arguments, as on the wire."""
-        encode = self.encode
-        packed = tuple([a if type(a) is bytes else encode(a) for a in args])
+        how = self.encoding, self.encoding_errors
+        packed = tuple([a if type(a) is bytes else a.encode(*how) if type(a) is str else self.encode(a) for a in args])
         if b" " in packed[0]:
             return (*packed[0].split(), *packed[1:])
         return packed
@@ -65,7 +65,7 @@ class Encoder:
         """A whole reply with every string in it decoded; containers are new ones."""
         if isinstance(reply, bytes):
             return reply.decode(self.encoding, self.encoding_errors)
-        if isinstance(reply, list):
+        if isinstance(reply, list | set):  # redis-py gives a list for a set too, which may hold what has no hash
             return [self.decode_reply(item) for item in reply]
         if isinstance(reply, dict):
             return {self.decode_reply(key): self.decode_reply(value) for key, value in reply.items()}

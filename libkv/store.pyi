@@ -1,6 +1,9 @@
 from collections.abc import Iterable
 from typing import Any, Self
 
+from typing_extensions import disjoint_base
+
+@disjoint_base
 class StoreCore:
     def __new__(cls, databases: int = 16, seed: int | None = None, **config: Any) -> Self: ...
     def __init__(self, databases: int = 16, seed: int | None = None, **config: Any) -> None: ...
@@ -22,6 +25,7 @@ class StoreCore:
     def take_effects(self) -> bytes: ...
     def replay(self, effects: bytes) -> None: ...
 
+@disjoint_base
 class Session:
     def __new__(cls, store: StoreCore, database: int = 0) -> Self: ...
     @property

@@ -85,6 +85,8 @@ def unix_milliseconds(when: Moment | Any) -> Any:
 def expiry(ex: Seconds | None, px: Seconds | None, exat: Moment | None, pxat: Moment | None, **keep: bool) -> Arguments:
     """EX, PX, EXAT or PXAT, or the one word in `keep` (KEEPTTL, PERSIST): they exclude each other."""
     ((word, kept),) = keep.items()
+    if ex is None and px is None and exat is None and pxat is None:  # nearly always
+        return [word.upper()] if kept else []
     if not at_most_one(ex is not None, px is not None, exat is not None, pxat is not None, kept):
         raise DataError(f"``ex``, ``px``, ``exat``, ``pxat``, and ``{word}`` are mutually exclusive.")
     if ex is not None:
@@ -99,9 +101,7 @@ def expiry(ex: Seconds | None, px: Seconds | None, exat: Moment | None, pxat: Mo
         return ["PX", milliseconds(px)]
     if exat is not None:
         return ["EXAT", unix_seconds(exat)]
-    if pxat is not None:
-        return ["PXAT", unix_milliseconds(pxat)]
-    return [word.upper()] if kept else []
+    return ["PXAT", unix_milliseconds(pxat)]
 
 
 def limit(start: int | None, num: int | None) -> Arguments:

@@ -33,9 +33,9 @@ class StoreHandle(Commands):
         """The store itself."""
         raise TypeError("a StoreHandle is made by a Store")
 
-    def _session(self) -> Session | None:
-        """The session its commands run in; None: the store's own."""
-        return None
+    def _run(self, words: tuple[bytes, ...]) -> Any:
+        """Runs one command in this handle's session; its reply as it comes."""
+        return self._core().execute(words)
 
     @property
     def database(self) -> int:
@@ -53,8 +53,7 @@ class StoreHandle(Commands):
                 f"{name.decode()} changes a session, and this handle shares one between all its callers: "
                 "use store.client(), store.db(n) or store.pipeline()"
             )
-        reply = self._core().execute(packed, self._session())
-        return shape_reply(self.response_callbacks, self.encoder, args[0], reply, options)
+        return shape_reply(self.response_callbacks, self.encoder, args[0], self._run(packed), options)
 
     def set_response_callback(self, command: str, callback: Shape) -> None:
         """Has `callback` shape the replies to `command` from now on, on this handle and the pipelines it makes."""
@@ -148,21 +147,27 @@ class Client(StoreHandle):
         self._database = database
         self.encoder = encoder
         self.response_callbacks = callbacks
-        self._own_session = open_session(store, database)
+        self._session: Session = open_session(store, database)
 
     def _core(self) -> StoreCore:
         return self._store
 
-    def _session(self) -> Session:
-        return self._own_session
+    def _run(self, words: tuple[bytes, ...]) -> Any:
+        return self._store.execute(words, self._session)
 
     @property
     def database(self) -> int:
         return self._database
 
+    def quit(self, **kwargs: Any) -> bool:
+        """Ends the session, as `close` does.  Redis: QUIT."""
+        done = super().quit(**kwargs)
+        self.close()
+        return done
+
     def close(self) -> None:
         """Ends the session; the store goes on.  Calls after that raise StoreClosed."""
-        self._own_session.close()
+        self._session.close()
 
     def __enter__(self) -> Client:
         return self

@@ -63,8 +63,6 @@ def two_integers(reply: Any, **_: Any) -> tuple[int, int]:
 
 def score_bytes(score: Any) -> Any:
     """A score as RESP2 would have sent it: the shortest of up to 17 digits."""
-    if isinstance(score, str):
-        return score.encode()
     return format(float(score), ".17g").encode() if isinstance(score, int | float) else score
 
 
@@ -321,6 +319,7 @@ SHAPES: dict[str, Shape] = {
     "SET": set_reply,
     "SLOWLOG GET": slow_log,
     "SLOWLOG RESET": ok,
+    "SPOP": lambda reply, **_: list(reply) if isinstance(reply, set) else reply,
     "TIME": two_integers,
     "ZMPOP": multi_popped,
     "ZSCAN": score_scan,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import libkv.commands  # noqa: F401  (binds every command, before the first store is made)
 from libkv.api.handle import StoreHandle
 from libkv.api.replies import SHAPES
 from libkv.api.session import RESP3
@@ -53,6 +54,9 @@ class Store(StoreCore, StoreHandle):
 
     def _core(self) -> StoreCore:
         return self
+
+    def _run(self, words: tuple[bytes, ...]) -> Any:
+        return self.execute(words)
 
     def __enter__(self) -> Store:
         return self

@@ -319,10 +319,10 @@ cdef int count_arguments(const char* at) noexcept nogil:
 cdef const char* tell_arguments(Reply* r, const char* at) noexcept nogil:
     """An array of maps; returns where the end or the closing parenthesis is."""
     cdef Argument a
-    cdef int i
-    cdef int n = count_arguments(at)
-    reply_array(r, n)
-    for i in range(n):
+    cdef int left = count_arguments(at)
+    reply_array(r, left)
+    while left:
+        left -= 1
         at += span(at, b" ")
         at = read_argument(at, &a)
         reply_map(r, 2 + (a.spec >= 0) + (a.token != NULL) + (a.since != NULL) + (a.deprecated != NULL)

@@ -10,7 +10,7 @@ from libc.string cimport memcmp, memset
 from libkv.engine.args cimport glob_match
 from libkv.engine.config cimport (
     Change, Directive, DIRECTIVE_HIDDEN, DIRECTIVE_IMMUTABLE, DIRECTIVE_PROTECTED, DIRECTIVE_SECRET, DirectiveName,
-    FROM_CLIENT, Value, config_apply, config_directive, config_find, config_name, config_names, config_of, config_value,
+    FROM_CLIENT, Rates, Value, config_apply, config_directive, config_find, config_name, config_names, config_of, config_value,
 )
 from libkv.engine.registry cimport registry_bind
 from libkv.engine.reply cimport (
@@ -171,6 +171,7 @@ cdef int cmd_config_resetstat(Ctx* c, Arg* argv, int argc, Reply* r) noexcept no
     if kv.command_stats != NULL:
         memset(kv.command_stats, 0, sizeof(kv.command_stats[0]) * kv.n_command_stats)
     kv.n_errors = 0
+    memset(&config_of(kv).rates, 0, sizeof(Rates))
     reply_ok(r)
     return CALL_DONE
 

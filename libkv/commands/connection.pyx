@@ -255,7 +255,7 @@ cdef void client_line(Session* s, size_t argv_bytes, Buffer* out) noexcept nogil
     cdef size_t far = pending - near
     cdef const char* events = b"r"
     cdef const char* command = b"NULL"
-    if t != NULL and t.writing:
+    if t != NULL and t.in_flight:
         events = b"rw"
     if s.last_cmd != NULL:
         command = (<Command*>s.last_cmd).full
@@ -291,8 +291,8 @@ cdef inline bint client_listed(Ctx* c, Session* s) noexcept nogil:
 
 
 cdef void client_add_line(Ctx* c, Session* s, size_t argv_bytes, Buffer* out) noexcept nogil:
-    if s == c.session:
-        s.last_cmd = c.cmd
+    if s == c.session and c.kv.in_exec == 0:
+        s.last_cmd = c.cmd      # the subcommand's row; in a transaction Redis shows EXEC
     client_line(s, argv_bytes if s == c.session else 0, out)
     buffer_add(out, b"\n", 1)
 

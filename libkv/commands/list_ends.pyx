@@ -1,6 +1,7 @@
 """Commands on the ends of lists: pushing, popping, moving (https://redis.io/docs/latest/commands/?group=list).  Those that
 read and change the middle are commands/lists."""
 
+from libc.stdint cimport INT64_MAX
 from libc.string cimport memcpy
 
 from libkv.engine.args cimport arg_is, arg_range
@@ -13,14 +14,14 @@ from libkv.engine.reply cimport (
 )
 from libkv.engine.types cimport CALL_DONE, EVENT_GENERIC, EVENT_LIST, TYPE_LIST
 from libkv.structures.alloc cimport heap_alloc, heap_free
+from libkv.structures.cell cimport LIST_PACKED
 from libkv.structures.list cimport (
-    ListIter, list_drop, list_end, list_free, list_length, list_new, list_push, list_seek, list_step,
+    ListIter, list_copy, list_drop, list_end, list_free, list_length, list_new, list_push, list_seek, list_step,
 )
 from libkv.structures.packed cimport PACKED_SCRATCH
 
 cdef enum:
-    ENDS_I64_MAX = 0x7fffffffffffffff
-    MOVE_INLINE = 256           # bytes of a moved element that are kept on the stack
+    LIST_MOVE_INLINE = 256           # bytes of a moved element that are kept on the stack
 
 
 # ---- shared
@@ -59,12 +60,51 @@ cdef bint arg_side(Arg* a, bint* front, Reply* r) noexcept nogil:
 
 # ---- pushing
 
-cdef int push(Ctx* c, Arg* argv, int argc, Reply* r, bint front, bint must_exist) noexcept nogil:
+cdef int list_several_begin(Ctx* c, Cell* cell, Cell* original) noexcept nogil:
+    """Before several changes of which all or none must happen: a flat buffer can't be brought back without memory, so
+    they are made to a copy.  0, or -1 with nothing changed."""
+    original[0] = cell[0]
+    if cell.layout == LIST_PACKED and list_copy(c.heap, original, cell) != 0:
+        cell[0] = original[0]
+        return -1
+    return 0
+
+
+cdef void list_several_end(Ctx* c, Cell* cell, Cell* original, bint done) noexcept nogil:
+    """Keeps the copy, or the original."""
+    if original.layout != LIST_PACKED:
+        return
+    if done:
+        list_free(c.heap, original)
+    else:
+        list_free(c.heap, cell)
+        cell[0] = original[0]
+
+
+cdef int list_push_all(Ctx* c, Cell* cell, Arg* argv, int argc, bint front) noexcept nogil:
+    """Pushes all of the values, or none; 0 or -1."""
+    cdef Cell original
+    cdef int fill = list_fill(c)
+    cdef int i
+    if argc == 1:
+        return list_push(c.heap, cell, argv[0].p, argv[0].n, front, fill)
+    if list_several_begin(c, cell, &original) != 0:
+        return -1
+    for i in range(argc):
+        if list_push(c.heap, cell, argv[i].p, argv[i].n, front, fill) != 0:
+            if original.layout != LIST_PACKED:
+                list_drop(c.heap, cell, front, i)
+            list_several_end(c, cell, &original, False)
+            return -1
+    list_several_end(c, cell, &original, True)
+    return 0
+
+
+cdef int list_push_command(Ctx* c, Arg* argv, int argc, Reply* r, bint front, bint must_exist) noexcept nogil:
     cdef bint wrong = False
     cdef Entry* e = lookup_write_type(c, &argv[1], TYPE_LIST, r, &wrong)
     cdef Cell cell
-    cdef int i
-    cdef int fill = list_fill(c)
+    cdef int failed
     if wrong:
         return CALL_DONE
     if e != NULL:
@@ -75,49 +115,40 @@ cdef int push(Ctx* c, Arg* argv, int argc, Reply* r, bint front, bint must_exist
     elif list_new(c.heap, &cell) != 0:
         reply_oom(r)
         return CALL_DONE
-    for i in range(2, argc):
-        if list_push(c.heap, &cell, argv[i].p, argv[i].n, front, fill) != 0:
-            return push_undo(c, e, &cell, front, i - 2, r)
+    failed = list_push_all(c, &cell, &argv[2], argc - 2, front)
     if e != NULL:
         entry_set_cell(e, &cell)
-    elif keyspace_add(c, c.db, &argv[1], TYPE_LIST, &cell) == NULL:
-        return push_undo(c, NULL, &cell, front, 0, r)
+    elif failed or keyspace_add(c, c.db, &argv[1], TYPE_LIST, &cell) == NULL:
+        failed = -1
+        list_free(c.heap, &cell)
+    if failed:
+        reply_oom(r)
+        return CALL_DONE
     changed_n(c, c.db, &argv[1], EVENT_LIST, b"lpush" if front else b"rpush", argc - 2)
     reply_int(r, <int64_t>list_length(&cell))
     return CALL_DONE
 
 
-cdef int push_undo(Ctx* c, Entry* e, Cell* cell, bint front, uint64_t pushed, Reply* r) noexcept nogil:
-    """Without memory: takes back what was pushed."""
-    if e == NULL:
-        list_free(c.heap, cell)
-    else:
-        list_drop(c.heap, cell, front, pushed)
-        entry_set_cell(e, cell)
-    reply_oom(r)
-    return CALL_DONE
-
-
 cdef int cmd_lpush(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    return push(c, argv, argc, r, True, False)
+    return list_push_command(c, argv, argc, r, True, False)
 
 
 cdef int cmd_rpush(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    return push(c, argv, argc, r, False, False)
+    return list_push_command(c, argv, argc, r, False, False)
 
 
 cdef int cmd_lpushx(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    return push(c, argv, argc, r, True, True)
+    return list_push_command(c, argv, argc, r, True, True)
 
 
 cdef int cmd_rpushx(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    return push(c, argv, argc, r, False, True)
+    return list_push_command(c, argv, argc, r, False, True)
 
 
 # ---- popping
 
-cdef bint pop_elements(Ctx* c, Arg* key, Entry* e, Cell* cell, bint front, int64_t count, Reply* r,
-                       size_t mark) noexcept nogil:
+cdef bint list_pop_elements(Ctx* c, Arg* key, Entry* e, Cell* cell, bint front, int64_t count, Reply* r,
+                            size_t mark) noexcept nogil:
     """Replies an array of the first (last) `count` elements and removes them; False without memory: the reply is cut
     back to `mark` and is the error."""
     reply_elements(r, cell, 0 if front else -1, count, not front)
@@ -129,7 +160,7 @@ cdef bint pop_elements(Ctx* c, Arg* key, Entry* e, Cell* cell, bint front, int64
     return True
 
 
-cdef int pop(Ctx* c, Arg* argv, int argc, Reply* r, bint front) noexcept nogil:
+cdef int list_pop_command(Ctx* c, Arg* argv, int argc, Reply* r, bint front) noexcept nogil:
     cdef bint wrong = False
     cdef int64_t count = 0
     cdef Entry* e
@@ -140,7 +171,7 @@ cdef int pop(Ctx* c, Arg* argv, int argc, Reply* r, bint front) noexcept nogil:
     if argc > 3:
         reply_wrong_arity(r, c.cmd)
         return CALL_DONE
-    if argc == 3 and not arg_range(&argv[2], 0, ENDS_I64_MAX, &count, r, NULL):
+    if argc == 3 and not arg_range(&argv[2], 0, INT64_MAX, &count, r, b"ERR value is out of range, must be positive"):
         return CALL_DONE
     e = lookup_write_type(c, &argv[1], TYPE_LIST, r, &wrong)
     if wrong:
@@ -158,7 +189,7 @@ cdef int pop(Ctx* c, Arg* argv, int argc, Reply* r, bint front) noexcept nogil:
             return CALL_DONE
         if <uint64_t>count > list_length(&cell):
             count = <int64_t>list_length(&cell)
-        pop_elements(c, &argv[1], e, &cell, front, count, r, mark)
+        list_pop_elements(c, &argv[1], e, &cell, front, count, r, mark)
         return CALL_DONE
     s = list_end(&cell, front, scratch)
     reply_bulk(r, s.p, s.n)
@@ -171,11 +202,11 @@ cdef int pop(Ctx* c, Arg* argv, int argc, Reply* r, bint front) noexcept nogil:
 
 
 cdef int cmd_lpop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    return pop(c, argv, argc, r, True)
+    return list_pop_command(c, argv, argc, r, True)
 
 
 cdef int cmd_rpop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    return pop(c, argv, argc, r, False)
+    return list_pop_command(c, argv, argc, r, False)
 
 
 cdef int cmd_lmpop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
@@ -188,7 +219,7 @@ cdef int cmd_lmpop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef size_t mark = r.out.n
     cdef Entry* e
     cdef Cell cell
-    if not arg_range(&argv[1], 1, ENDS_I64_MAX, &numkeys, r, b"ERR numkeys should be greater than 0"):
+    if not arg_range(&argv[1], 1, INT64_MAX, &numkeys, r, b"ERR numkeys should be greater than 0"):
         return CALL_DONE
     if numkeys >= argc - 2:
         reply_syntax(r)
@@ -201,7 +232,7 @@ cdef int cmd_lmpop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         if count != -1 or i + 1 >= argc or not arg_is(&argv[i], b"count", 5):
             reply_syntax(r)
             return CALL_DONE
-        if not arg_range(&argv[i + 1], 1, ENDS_I64_MAX, &count, r, b"ERR count should be greater than 0"):
+        if not arg_range(&argv[i + 1], 1, INT64_MAX, &count, r, b"ERR count should be greater than 0"):
             return CALL_DONE
         i += 2
     if count == -1:
@@ -217,7 +248,7 @@ cdef int cmd_lmpop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
             count = <int64_t>list_length(&cell)
         reply_array(r, 2)
         reply_bulk(r, argv[i].p, argv[i].n)
-        if pop_elements(c, &argv[i], e, &cell, front, count, r, mark) and propagating(c):
+        if list_pop_elements(c, &argv[i], e, &cell, front, count, r, mark) and propagating(c):
             propagate_begin(c, c.db, 3)
             propagate_arg(c, b"LPOP" if front else b"RPOP", 4)
             propagate_arg(c, argv[i].p, argv[i].n)
@@ -229,53 +260,76 @@ cdef int cmd_lmpop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
 
 # ---- moving from list to list
 
-cdef int move_value(Ctx* c, Arg* argv, Entry* from_, Entry* to, const char* p, size_t n, bint pop_front, bint push_front,
-                    Reply* r) noexcept nogil:
-    """Pushes p, the element at one end of from_, to the list `to` (NULL: a new one at argv[2]), and takes it off from_."""
-    cdef Cell source
-    cdef Cell target
-    cdef Cell* into = &target
-    cdef int fill = list_fill(c)
-    cdef bint same = from_ == to
-    entry_cell(from_, &source)
-    if same:
-        into = &source
-    elif to != NULL:
-        entry_cell(to, &target)
-    elif list_new(c.heap, &target) != 0:
+cdef int list_rotate(Ctx* c, Entry* e, const char* p, size_t n, bint pop_front, bint push_front) noexcept nogil:
+    """Takes p, which lies at one end of the list, off and pushes it again; 0 or -1."""
+    cdef Cell cell
+    cdef Cell original
+    cdef int failed
+    entry_cell(e, &cell)
+    if list_several_begin(c, &cell, &original) != 0:
         return -1
-    if list_push(c.heap, into, p, n, push_front, fill) != 0:
-        if to == NULL:
-            list_free(c.heap, into)
-        else:
-            entry_set_cell(to, into)            # it may have been converted
-        return -1
-    if to == NULL and keyspace_add(c, c.db, &argv[2], TYPE_LIST, into) == NULL:
-        list_free(c.heap, into)
-        return -1
+    failed = list_push(c.heap, &cell, p, n, push_front, list_fill(c))
+    if not failed:
+        failed = list_drop(c.heap, &cell, pop_front, 1)
+    list_several_end(c, &cell, &original, not failed)
+    entry_set_cell(e, &cell)
+    return failed
+
+
+cdef int list_push_to(Ctx* c, Entry* to, Arg* key, const char* p, size_t n, bint front) noexcept nogil:
+    """Pushes to a list, which is made when `to` is NULL; 0 or -1."""
+    cdef Cell cell
+    cdef int failed
     if to != NULL:
-        entry_set_cell(to, into)
-    if list_drop(c.heap, &source, pop_front, 1) != 0:
-        if to == NULL:
-            keyspace_delete(c, c.db, &argv[2])
-        else:
-            list_drop(c.heap, into, push_front, 1)
-            entry_set_cell(to, into)
+        entry_cell(to, &cell)
+        failed = list_push(c.heap, &cell, p, n, front, list_fill(c))
+        entry_set_cell(to, &cell)       # also after a failure: it may have been converted
+        return failed
+    if list_new(c.heap, &cell) != 0:
         return -1
-    changed_n(c, c.db, &argv[2], EVENT_LIST, b"lpush" if push_front else b"rpush", 0)
-    reply_bulk(r, p, n)
-    list_removed(c, &argv[1], from_, &source, b"lpop" if pop_front else b"rpop", 1)
+    if (list_push(c.heap, &cell, p, n, front, list_fill(c)) != 0
+            or keyspace_add(c, c.db, key, TYPE_LIST, &cell) == NULL):
+        list_free(c.heap, &cell)
+        return -1
     return 0
 
 
-cdef int move(Ctx* c, Arg* argv, Reply* r, bint pop_front, bint push_front) noexcept nogil:
+cdef int list_move_value(Ctx* c, Arg* argv, Entry* from_, Entry* to, const char* p, size_t n, bint pop_front, bint push_front,
+                         Reply* r) noexcept nogil:
+    """Takes p off one end of from_ and pushes it to the list `to` (NULL: a new one at argv[2]); 0 or -1."""
+    cdef Cell cell
+    cdef Cell original
+    if from_ == to:
+        if list_rotate(c, from_, p, n, pop_front, push_front) != 0:
+            return -1
+    else:
+        # taking off can fail for a flat buffer only, and is done to a copy of it first; pushing is one step
+        entry_cell(from_, &cell)
+        if list_several_begin(c, &cell, &original) != 0:
+            return -1
+        if ((cell.layout == LIST_PACKED and list_drop(c.heap, &cell, pop_front, 1) != 0)
+                or list_push_to(c, to, &argv[2], p, n, push_front) != 0):
+            list_several_end(c, &cell, &original, False)
+            return -1
+        if original.layout != LIST_PACKED:
+            list_drop(c.heap, &cell, pop_front, 1)
+        list_several_end(c, &cell, &original, True)
+        entry_set_cell(from_, &cell)
+    changed_n(c, c.db, &argv[2], EVENT_LIST, b"lpush" if push_front else b"rpush", 0)
+    reply_bulk(r, p, n)
+    entry_cell(from_, &cell)
+    list_removed(c, &argv[1], from_, &cell, b"lpop" if pop_front else b"rpop", 1)
+    return 0
+
+
+cdef int list_move_command(Ctx* c, Arg* argv, Reply* r, bint pop_front, bint push_front) noexcept nogil:
     cdef bint wrong = False
     cdef Entry* from_ = lookup_write_type(c, &argv[1], TYPE_LIST, r, &wrong)
     cdef Entry* to
     cdef Cell cell
     cdef Slice s
     cdef char scratch[PACKED_SCRATCH]
-    cdef char space[MOVE_INLINE]
+    cdef char space[LIST_MOVE_INLINE]
     cdef char* copy = space
     if wrong:
         return CALL_DONE
@@ -287,13 +341,13 @@ cdef int move(Ctx* c, Arg* argv, Reply* r, bint pop_front, bint push_front) noex
         return CALL_DONE
     entry_cell(from_, &cell)
     s = list_end(&cell, pop_front, scratch)
-    if s.n > MOVE_INLINE:
+    if s.n > LIST_MOVE_INLINE:
         copy = <char*>heap_alloc(c.heap, s.n)
         if copy == NULL:
             reply_oom(r)
             return CALL_DONE
     memcpy(copy, s.p, s.n)
-    if move_value(c, argv, from_, to, copy, s.n, pop_front, push_front, r) != 0:
+    if list_move_value(c, argv, from_, to, copy, s.n, pop_front, push_front, r) != 0:
         reply_oom(r)
     if copy != space:
         heap_free(c.heap, copy, s.n)
@@ -305,11 +359,11 @@ cdef int cmd_lmove(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef bint push_front = False
     if not arg_side(&argv[3], &pop_front, r) or not arg_side(&argv[4], &push_front, r):
         return CALL_DONE
-    return move(c, argv, r, pop_front, push_front)
+    return list_move_command(c, argv, r, pop_front, push_front)
 
 
 cdef int cmd_rpoplpush(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    return move(c, argv, r, False, True)
+    return list_move_command(c, argv, r, False, True)
 
 
 registry_bind("lpush", cmd_lpush)

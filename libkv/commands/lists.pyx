@@ -1,7 +1,7 @@
 """Commands that read lists and change their middle (https://redis.io/docs/latest/commands/?group=list).  Those on the ends
 are commands/list_ends."""
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint64_t
 
 from libkv.commands.list_ends cimport list_fill, list_removed, reply_element, reply_elements
 from libkv.engine.args cimport arg_int, arg_is, arg_range
@@ -18,20 +18,6 @@ from libkv.structures.list cimport (
     ListIter, list_find, list_insert, list_length, list_remove, list_seek, list_set, list_step, list_trim,
 )
 from libkv.structures.packed cimport Needle, packed_needle
-
-cdef enum:
-    LIST_I64_MAX = 0x7fffffffffffffff
-
-
-cdef bint arg_symmetric(Arg* a, int64_t* out, Reply* r) noexcept nogil:
-    """An integer whose negative is one too."""
-    if not arg_int(a, out, r):
-        return False
-    if out[0] >= -LIST_I64_MAX:
-        return True
-    reply_error(r, b"ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
-    return False
-
 
 # ---- reading
 
@@ -114,22 +100,25 @@ cdef bint arg_positions(Arg* argv, int argc, PositionOptions* o, Reply* r) noexc
     o.most = 0
     while i < argc:
         if i + 1 < argc and arg_is(&argv[i], b"rank", 4):
-            if not arg_symmetric(&argv[i + 1], &o.rank, r):
+            if not arg_int(&argv[i + 1], &o.rank, r):
                 return False
             if o.rank == 0:
                 reply_error(r, b"ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... "
                                b"or use negative to start from the end of the list")
                 return False
         elif i + 1 < argc and arg_is(&argv[i], b"count", 5):
-            if not arg_range(&argv[i + 1], 0, LIST_I64_MAX, &o.count, r, b"ERR COUNT can't be negative"):
+            if not arg_range(&argv[i + 1], 0, INT64_MAX, &o.count, r, b"ERR COUNT can't be negative"):
                 return False
         elif i + 1 < argc and arg_is(&argv[i], b"maxlen", 6):
-            if not arg_range(&argv[i + 1], 0, LIST_I64_MAX, &o.most, r, b"ERR MAXLEN can't be negative"):
+            if not arg_range(&argv[i + 1], 0, INT64_MAX, &o.most, r, b"ERR MAXLEN can't be negative"):
                 return False
         else:
             reply_syntax(r)
             return False
         i += 2
+    if o.rank == INT64_MIN:             # it has no opposite: in Redis it stays negative, and every match is beyond it
+        o.rank = -1
+        o.count = 0 if o.count > 0 else o.count
     return True
 
 
@@ -260,7 +249,7 @@ cdef int cmd_lrem(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef bint backwards
     cdef Entry* e
     cdef Cell cell
-    if not arg_symmetric(&argv[2], &limit, r):
+    if not arg_int(&argv[2], &limit, r):
         return CALL_DONE
     e = lookup_write_type(c, &argv[1], TYPE_LIST, r, &wrong)
     if wrong:
@@ -270,10 +259,10 @@ cdef int cmd_lrem(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         return CALL_DONE
     entry_cell(e, &cell)
     backwards = limit < 0
-    if backwards:
+    if limit == 0 or limit == INT64_MIN:
+        limit = INT64_MAX               # all
+    elif backwards:
         limit = -limit
-    elif limit == 0:
-        limit = LIST_I64_MAX
     removed = list_remove(c.heap, &cell, argv[3].p, argv[3].n, limit, backwards)
     if removed < 0:
         reply_oom(r)

@@ -5,7 +5,7 @@ What a command builds begins as a set of integers and is converted as it grows, 
 stored result has the encoding that Redis gives it.
 """
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 from libc.stdlib cimport qsort
 
 from libkv.commands.sets cimport set_max_ints
@@ -26,7 +26,6 @@ from libkv.structures.set cimport (
 from libkv.structures.siphash cimport siphash
 
 cdef enum:
-    ALGEBRA_I64_MAX = 0x7fffffffffffffff
     OPERANDS_INLINE = 16
 
 
@@ -70,25 +69,25 @@ cdef void operands_free(Ctx* c, Operands* o) noexcept nogil:
         heap_free(c.heap, o.cells, o.n * sizeof(Cell))
 
 
-cdef uint64_t cell_length(const Cell* cell) noexcept nogil:
+cdef uint64_t operand_length(const Cell* cell) noexcept nogil:
     return set_length(<Cell*>cell) if cell.ptr != NULL else 0
 
 
-cdef int smaller_first(const void* a, const void* b) noexcept nogil:
-    cdef uint64_t x = cell_length(<const Cell*>a)
-    cdef uint64_t y = cell_length(<const Cell*>b)
+cdef int operands_smaller_first(const void* a, const void* b) noexcept nogil:
+    cdef uint64_t x = operand_length(<const Cell*>a)
+    cdef uint64_t y = operand_length(<const Cell*>b)
     return (x > y) - (x < y)
 
 
-cdef int larger_first(const void* a, const void* b) noexcept nogil:
-    return smaller_first(b, a)
+cdef int operands_larger_first(const void* a, const void* b) noexcept nogil:
+    return operands_smaller_first(b, a)
 
 
-cdef inline uint64_t member_hash(Ctx* c, Slice* s, bint needed) noexcept nogil:
+cdef inline uint64_t operand_hash(Ctx* c, Slice* s, bint needed) noexcept nogil:
     return siphash(c.heap.seed, s.p, s.n) if needed else 0
 
 
-cdef bint any_table(Operands* o) noexcept nogil:
+cdef bint operands_any_table(Operands* o) noexcept nogil:
     cdef int i
     for i in range(o.n):
         if o.cells[i].ptr != NULL and o.cells[i].layout == SET_TABLE:
@@ -98,12 +97,12 @@ cdef bint any_table(Operands* o) noexcept nogil:
 
 # ---- the result
 
-cdef void store(Ctx* c, Arg* target, Cell* result, const char* event, Reply* r) noexcept nogil:
+cdef void algebra_store(Ctx* c, Arg* target, Cell* result, const char* event, Reply* r) noexcept nogil:
     """Makes the result, whose owner it becomes, the target's value; an empty one deletes the target."""
     cdef int64_t length = <int64_t>set_length(result)
     if length == 0:
         set_free(c.heap, result)
-        forget(c, target)
+        algebra_forget(c, target)
         reply_int(r, 0)
     elif keyspace_put(c, c.db, target, TYPE_SET, result) == NULL:
         set_free(c.heap, result)
@@ -113,12 +112,12 @@ cdef void store(Ctx* c, Arg* target, Cell* result, const char* event, Reply* r) 
         reply_int(r, length)
 
 
-cdef void forget(Ctx* c, Arg* target) noexcept nogil:
+cdef void algebra_forget(Ctx* c, Arg* target) noexcept nogil:
     if keyspace_delete(c, c.db, target):
         changed(c, c.db, target, EVENT_GENERIC, b"del")
 
 
-cdef void reply_members(Reply* r, Cell* cell) noexcept nogil:
+cdef void algebra_reply(Reply* r, Cell* cell) noexcept nogil:
     cdef SetIter it
     cdef Slice s
     cdef char scratch[PACKED_SCRATCH]
@@ -130,7 +129,7 @@ cdef void reply_members(Reply* r, Cell* cell) noexcept nogil:
 
 # ---- intersections
 
-cdef bint in_others(Ctx* c, Operands* o, Slice* s, uint64_t hash) noexcept nogil:
+cdef bint operands_contain(Ctx* c, Operands* o, Slice* s, uint64_t hash) noexcept nogil:
     """Whether a member of the first set is in all others.  A key may be named twice: the set that is being walked is
     not looked up in."""
     cdef int i
@@ -140,7 +139,7 @@ cdef bint in_others(Ctx* c, Operands* o, Slice* s, uint64_t hash) noexcept nogil
     return True
 
 
-cdef int64_t intersect(Ctx* c, Operands* o, Cell* into, Reply* r, uint64_t limit) noexcept nogil:
+cdef int64_t algebra_intersect(Ctx* c, Operands* o, Cell* into, Reply* r, uint64_t limit) noexcept nogil:
     """Walks the smallest set: each member that is in all is added to `into`, or replied (into NULL, r not), or only
     counted, up to `limit` of them (0: all).  How many, or -1 without memory."""
     cdef SetIter it
@@ -149,12 +148,12 @@ cdef int64_t intersect(Ctx* c, Operands* o, Cell* into, Reply* r, uint64_t limit
     cdef int64_t found = 0
     cdef uint64_t hash
     cdef bint hashed
-    qsort(o.cells, o.n, sizeof(Cell), smaller_first)
+    qsort(o.cells, o.n, sizeof(Cell), operands_smaller_first)
     hashed = o.n > 1 and o.cells[o.n - 1].layout == SET_TABLE
     set_iter(&it, &o.cells[0])
     while set_next(&it, &s, scratch):
-        hash = member_hash(c, &s, hashed)
-        if not in_others(c, o, &s, hash):
+        hash = operand_hash(c, &s, hashed)
+        if not operands_contain(c, o, &s, hash):
             continue
         found += 1
         if into != NULL:
@@ -175,10 +174,10 @@ cdef int cmd_sinter(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     if o.missing:
         reply_set(r, 0)
     elif o.n == 1:
-        reply_members(r, &o.cells[0])
+        algebra_reply(r, &o.cells[0])
     else:
         mark = reply_later(r)
-        reply_later_set(r, mark, intersect(c, &o, NULL, r, 0))
+        reply_later_set(r, mark, algebra_intersect(c, &o, NULL, r, 0))
     operands_free(c, &o)
     return CALL_DONE
 
@@ -188,7 +187,7 @@ cdef int cmd_sintercard(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef int64_t numkeys = 0
     cdef int64_t limit = 0
     cdef int i
-    if not arg_range(&argv[1], 1, ALGEBRA_I64_MAX, &numkeys, r, b"ERR numkeys should be greater than 0"):
+    if not arg_range(&argv[1], 1, INT64_MAX, &numkeys, r, b"ERR numkeys should be greater than 0"):
         return CALL_DONE
     if numkeys > argc - 2:
         reply_error(r, b"ERR Number of keys can't be greater than number of args")
@@ -198,12 +197,12 @@ cdef int cmd_sintercard(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         if i + 1 >= argc or not arg_is(&argv[i], b"limit", 5):
             reply_syntax(r)
             return CALL_DONE
-        if not arg_range(&argv[i + 1], 0, ALGEBRA_I64_MAX, &limit, r, b"ERR LIMIT can't be negative"):
+        if not arg_range(&argv[i + 1], 0, INT64_MAX, &limit, r, b"ERR LIMIT can't be negative"):
             return CALL_DONE
         i += 2
     if not operands_read(c, &o, &argv[2], <int>numkeys, r):
         return CALL_DONE
-    reply_int(r, 0 if o.missing else intersect(c, &o, NULL, NULL, <uint64_t>limit))
+    reply_int(r, 0 if o.missing else algebra_intersect(c, &o, NULL, NULL, <uint64_t>limit))
     operands_free(c, &o)
     return CALL_DONE
 
@@ -214,22 +213,22 @@ cdef int cmd_sinterstore(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     if not operands_read(c, &o, &argv[2], argc - 2, r):
         return CALL_DONE
     if o.missing:
-        forget(c, &argv[1])
+        algebra_forget(c, &argv[1])
         reply_int(r, 0)
     elif set_new_ints(c.heap, &result) != 0:
         reply_oom(r)
-    elif intersect(c, &o, &result, NULL, 0) < 0:
+    elif algebra_intersect(c, &o, &result, NULL, 0) < 0:
         set_free(c.heap, &result)
         reply_oom(r)
     else:
-        store(c, &argv[1], &result, b"sinterstore", r)
+        algebra_store(c, &argv[1], &result, b"sinterstore", r)
     operands_free(c, &o)
     return CALL_DONE
 
 
 # ---- unions and differences
 
-cdef int add_all(Ctx* c, Cell* from_, Cell* into) noexcept nogil:
+cdef int algebra_add_all(Ctx* c, Cell* from_, Cell* into) noexcept nogil:
     cdef SetIter it
     cdef Slice s
     cdef char scratch[PACKED_SCRATCH]
@@ -240,15 +239,15 @@ cdef int add_all(Ctx* c, Cell* from_, Cell* into) noexcept nogil:
     return 0
 
 
-cdef int unite(Ctx* c, Operands* o, Cell* into) noexcept nogil:
+cdef int algebra_unite(Ctx* c, Operands* o, Cell* into) noexcept nogil:
     cdef int i
     for i in range(o.n):
-        if o.cells[i].ptr != NULL and add_all(c, &o.cells[i], into) != 0:
+        if o.cells[i].ptr != NULL and algebra_add_all(c, &o.cells[i], into) != 0:
             return -1
     return 0
 
 
-cdef int subtract_by_asking(Ctx* c, Operands* o, Cell* into) noexcept nogil:
+cdef int algebra_subtract_by_asking(Ctx* c, Operands* o, Cell* into) noexcept nogil:
     """Each member of the first set is looked for in the others, the largest first."""
     cdef SetIter it
     cdef Slice s
@@ -256,11 +255,11 @@ cdef int subtract_by_asking(Ctx* c, Operands* o, Cell* into) noexcept nogil:
     cdef uint64_t hash
     cdef bint hashed
     cdef int i
-    qsort(&o.cells[1], o.n - 1, sizeof(Cell), larger_first)
-    hashed = any_table(o)
+    qsort(&o.cells[1], o.n - 1, sizeof(Cell), operands_larger_first)
+    hashed = operands_any_table(o)
     set_iter(&it, &o.cells[0])
     while set_next(&it, &s, scratch):
-        hash = member_hash(c, &s, hashed)
+        hash = operand_hash(c, &s, hashed)
         i = 1
         while i < o.n and (o.cells[i].ptr == NULL or not set_contains(c.heap, &o.cells[i], s.p, s.n, hash)):
             i += 1
@@ -269,13 +268,13 @@ cdef int subtract_by_asking(Ctx* c, Operands* o, Cell* into) noexcept nogil:
     return 0
 
 
-cdef int subtract_by_removing(Ctx* c, Operands* o, Cell* into) noexcept nogil:
+cdef int algebra_subtract_by_removing(Ctx* c, Operands* o, Cell* into) noexcept nogil:
     """The members of the others are taken out of a copy of the first set."""
     cdef SetIter it
     cdef Slice s
     cdef char scratch[PACKED_SCRATCH]
     cdef int i
-    if add_all(c, &o.cells[0], into) != 0:
+    if algebra_add_all(c, &o.cells[0], into) != 0:
         return -1
     for i in range(1, o.n):
         if o.cells[i].ptr == NULL:
@@ -287,7 +286,7 @@ cdef int subtract_by_removing(Ctx* c, Operands* o, Cell* into) noexcept nogil:
     return 0
 
 
-cdef int subtract(Ctx* c, Operands* o, Cell* into) noexcept nogil:
+cdef int algebra_subtract(Ctx* c, Operands* o, Cell* into) noexcept nogil:
     """The first set without the members of the others, in the one of two ways that Redis would take: it weighs the
     look-ups (halved) against the removals."""
     cdef uint64_t asking = 0
@@ -303,11 +302,11 @@ cdef int subtract(Ctx* c, Operands* o, Cell* into) noexcept nogil:
         asking += set_length(&o.cells[0])
         removing += set_length(&o.cells[i])
     if asking // 2 <= removing:
-        return subtract_by_asking(c, o, into)
-    return subtract_by_removing(c, o, into)
+        return algebra_subtract_by_asking(c, o, into)
+    return algebra_subtract_by_removing(c, o, into)
 
 
-cdef int combine(Ctx* c, Arg* target, Arg* keys, int n, bint difference, Reply* r) noexcept nogil:
+cdef int algebra_combine(Ctx* c, Arg* target, Arg* keys, int n, bint difference, Reply* r) noexcept nogil:
     """A union or a difference, stored in target or (NULL) replied."""
     cdef Operands o
     cdef Cell result
@@ -318,33 +317,33 @@ cdef int combine(Ctx* c, Arg* target, Arg* keys, int n, bint difference, Reply* 
         reply_oom(r)
         operands_free(c, &o)
         return CALL_DONE
-    failed = subtract(c, &o, &result) if difference else unite(c, &o, &result)
+    failed = algebra_subtract(c, &o, &result) if difference else algebra_unite(c, &o, &result)
     if failed:
         set_free(c.heap, &result)
         reply_oom(r)
     elif target != NULL:
-        store(c, target, &result, b"sdiffstore" if difference else b"sunionstore", r)
+        algebra_store(c, target, &result, b"sdiffstore" if difference else b"sunionstore", r)
     else:
-        reply_members(r, &result)
+        algebra_reply(r, &result)
         set_free(c.heap, &result)
     operands_free(c, &o)
     return CALL_DONE
 
 
 cdef int cmd_sunion(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    return combine(c, NULL, &argv[1], argc - 1, False, r)
+    return algebra_combine(c, NULL, &argv[1], argc - 1, False, r)
 
 
 cdef int cmd_sunionstore(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    return combine(c, &argv[1], &argv[2], argc - 2, False, r)
+    return algebra_combine(c, &argv[1], &argv[2], argc - 2, False, r)
 
 
 cdef int cmd_sdiff(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    return combine(c, NULL, &argv[1], argc - 1, True, r)
+    return algebra_combine(c, NULL, &argv[1], argc - 1, True, r)
 
 
 cdef int cmd_sdiffstore(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    return combine(c, &argv[1], &argv[2], argc - 2, True, r)
+    return algebra_combine(c, &argv[1], &argv[2], argc - 2, True, r)
 
 
 registry_bind("sinter", cmd_sinter)

@@ -3,7 +3,7 @@
 The effect of SPOP is the SREM of what it drew, or DEL (UNLINK with lazyfree-lazy-server-del) when that was all.
 """
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint64_t
 
 from libkv.commands.sets cimport set_max_ints, set_removed
 from libkv.engine.args cimport arg_int, arg_range
@@ -23,13 +23,12 @@ from libkv.structures.set cimport (
 )
 
 cdef enum:
-    DRAW_I64_MAX = 0x7fffffffffffffff
-    POP_BATCH = 1024            # members an SREM in the effect of SPOP
+    SET_POP_BATCH = 1024            # members an SREM in the effect of SPOP
 
 
 # ---- SPOP
 
-cdef int pop_one(Ctx* c, Arg* argv, Reply* r) noexcept nogil:
+cdef int set_pop_one(Ctx* c, Arg* argv, Reply* r) noexcept nogil:
     cdef bint wrong = False
     cdef Entry* e = lookup_write_type(c, &argv[1], TYPE_SET, r, &wrong)
     cdef Cell cell
@@ -49,18 +48,18 @@ cdef int pop_one(Ctx* c, Arg* argv, Reply* r) noexcept nogil:
         reply_oom(r)
         return CALL_DONE
     if propagating(c):
-        propagate_drawn(c, &argv[1], r, mark, 1)
+        set_propagate_drawn(c, &argv[1], r, mark, 1)
     set_removed(c, &argv[1], e, &cell, b"spop", 1)
     return CALL_DONE
 
 
-cdef void propagate_drawn(Ctx* c, Arg* key, Reply* r, size_t at, uint64_t count) noexcept nogil:
+cdef void set_propagate_drawn(Ctx* c, Arg* key, Reply* r, size_t at, uint64_t count) noexcept nogil:
     """SREM of the `count` bulk strings that were replied from `at` on: they are what is left of the members."""
     cdef uint64_t batch = 0
     cdef size_t n
     while count:
         if batch == 0:
-            batch = count if count < POP_BATCH else POP_BATCH
+            batch = count if count < SET_POP_BATCH else SET_POP_BATCH
             propagate_begin(c, c.db, <int>batch + 2)
             propagate_arg(c, b"SREM", 4)
             propagate_arg(c, key.p, key.n)
@@ -75,7 +74,7 @@ cdef void propagate_drawn(Ctx* c, Arg* key, Reply* r, size_t at, uint64_t count)
         count -= 1
 
 
-cdef void pop_all(Ctx* c, Arg* key, Cell* cell, Reply* r) noexcept nogil:
+cdef void set_pop_all(Ctx* c, Arg* key, Cell* cell, Reply* r) noexcept nogil:
     cdef SetIter it
     cdef Slice s
     cdef char scratch[PACKED_SCRATCH]
@@ -104,11 +103,11 @@ cdef int cmd_spop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef size_t mark
     cdef size_t last
     if argc == 2:
-        return pop_one(c, argv, r)
+        return set_pop_one(c, argv, r)
     if argc > 3:
         reply_syntax(r)
         return CALL_DONE
-    if not arg_range(&argv[2], 0, DRAW_I64_MAX, &count, r, NULL):
+    if not arg_range(&argv[2], 0, INT64_MAX, &count, r, b"ERR value is out of range, must be positive"):
         return CALL_DONE
     e = lookup_write_type(c, &argv[1], TYPE_SET, r, &wrong)
     if wrong:
@@ -118,7 +117,7 @@ cdef int cmd_spop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         return CALL_DONE
     entry_cell(e, &cell)
     if <uint64_t>count >= set_length(&cell):
-        pop_all(c, &argv[1], &cell, r)
+        set_pop_all(c, &argv[1], &cell, r)
         return CALL_DONE
     mark = reply_later(r)
     while popped < <uint64_t>count:
@@ -133,7 +132,7 @@ cdef int cmd_spop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         reply_oom(r)
         return CALL_DONE
     if propagating(c):
-        propagate_drawn(c, &argv[1], r, mark, popped)
+        set_propagate_drawn(c, &argv[1], r, mark, popped)
     set_removed(c, &argv[1], e, &cell, b"spop", popped)
     reply_later_set(r, mark, <int64_t>popped)
     return CALL_DONE
@@ -141,7 +140,7 @@ cdef int cmd_spop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
 
 # ---- SRANDMEMBER
 
-cdef void reply_whole(Reply* r, Cell* cell) noexcept nogil:
+cdef void set_reply_whole(Reply* r, Cell* cell) noexcept nogil:
     cdef SetIter it
     cdef Slice s
     cdef char scratch[PACKED_SCRATCH]
@@ -151,7 +150,7 @@ cdef void reply_whole(Reply* r, Cell* cell) noexcept nogil:
         reply_bulk(r, s.p, s.n)
 
 
-cdef void reply_sample(Ctx* c, Reply* r, Cell* cell, uint64_t count) noexcept nogil:
+cdef void set_reply_sample(Ctx* c, Reply* r, Cell* cell, uint64_t count) noexcept nogil:
     """`count` different members, by selection sampling (Knuth, algorithm S): one walk over the set."""
     cdef SetIter it
     cdef Slice s
@@ -166,7 +165,7 @@ cdef void reply_sample(Ctx* c, Reply* r, Cell* cell, uint64_t count) noexcept no
         left -= 1
 
 
-cdef bint reply_few(Ctx* c, Reply* r, Cell* cell, uint64_t count) noexcept nogil:
+cdef bint set_reply_few(Ctx* c, Reply* r, Cell* cell, uint64_t count) noexcept nogil:
     """`count` different members of a much larger set: drawn one by one, what was drawn already left out.  False: no
     memory."""
     cdef Cell drawn
@@ -179,7 +178,7 @@ cdef bint reply_few(Ctx* c, Reply* r, Cell* cell, uint64_t count) noexcept nogil
         s = set_random(cell, &c.kv.random, scratch)
         result = set_add(c.heap, &drawn, s.p, s.n, 0, set_max_ints(c))
     if result >= 0:
-        reply_whole(r, &drawn)
+        set_reply_whole(r, &drawn)
     set_free(c.heap, &drawn)
     return result >= 0
 
@@ -197,7 +196,7 @@ cdef int cmd_srandmember(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     if argc == 3:
         if not arg_int(&argv[2], &count, r):
             return CALL_DONE
-        if count < -DRAW_I64_MAX:
+        if count == INT64_MIN:
             reply_error(r, b"ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
             return CALL_DONE
     e = lookup_read_type(c, &argv[1], TYPE_SET, r, &wrong)
@@ -220,10 +219,10 @@ cdef int cmd_srandmember(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
             reply_bulk(r, s.p, s.n)
             count += 1
     elif <uint64_t>count >= set_length(&cell):
-        reply_whole(r, &cell)
+        set_reply_whole(r, &cell)
     elif cell.layout != SET_TABLE or <uint64_t>count > set_length(&cell) // 3:
-        reply_sample(c, r, &cell, <uint64_t>count)
-    elif not reply_few(c, r, &cell, <uint64_t>count):
+        set_reply_sample(c, r, &cell, <uint64_t>count)
+    elif not set_reply_few(c, r, &cell, <uint64_t>count):
         reply_oom(r)
     return CALL_DONE
 

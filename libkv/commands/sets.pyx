@@ -5,7 +5,6 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy, memset
 
 from libkv.engine.args cimport ScanOptions, arg_cursor, arg_scan, glob_match
-from libkv.engine.call cimport propagate_arg, propagate_begin, propagating
 from libkv.engine.entry cimport entry_cell, entry_set_cell
 from libkv.engine.keyspace cimport (
     arg_hash, changed, changed_n, keyspace_add, keyspace_delete, lookup_read_type, lookup_write_type,
@@ -18,12 +17,13 @@ from libkv.structures.buffer cimport buffer_insert
 from libkv.structures.cell cimport SET_TABLE
 from libkv.structures.number cimport number_print_u64
 from libkv.structures.set cimport (
-    set_add, set_contains, set_free, set_length, set_new, set_prefetch, set_prefetch_member, set_remove, set_scan,
+    set_add, set_contains, set_copy, set_free, set_length, set_new, set_prefetch, set_prefetch_member,
+    set_remove, set_scan,
 )
 
 cdef enum:
-    ADDED_INLINE = 64           # bytes of SADD's bit map that are on the stack
-    PREFETCH = 16               # members whose places are fetched ahead
+    SET_NEW_INLINE = 64           # bytes of SADD's bit map that are on the stack
+    SET_PREFETCH_AHEAD = 16               # members whose places are fetched ahead
 
 
 # ---- shared
@@ -37,75 +37,111 @@ cdef void set_removed(Ctx* c, Arg* key, Entry* e, Cell* cell, const char* event,
         changed_n(c, c.db, key, EVENT_GENERIC, b"del", 0)
 
 
-cdef void prefetch_members(Ctx* c, Cell* cell, Arg* argv, int n) noexcept nogil:
-    """Asks for the places of up to PREFETCH members of a large set."""
+cdef void set_prefetch_members(Ctx* c, Cell* cell, Arg* argv, int n) noexcept nogil:
+    """Asks for the places of up to SET_PREFETCH_AHEAD members of a large set."""
     cdef int i
     if cell.layout != SET_TABLE or n < 2:
         return
-    if n > PREFETCH:
-        n = PREFETCH
+    if n > SET_PREFETCH_AHEAD:
+        n = SET_PREFETCH_AHEAD
     for i in range(n):
         set_prefetch(cell, arg_hash(c.heap, &argv[i]))
     for i in range(n):
         set_prefetch_member(cell, argv[i].hash)
 
 
-cdef inline uint64_t known_hash(Arg* a) noexcept nogil:
+cdef inline uint64_t arg_known_hash(Arg* a) noexcept nogil:
     return a.hash if a.hashed else 0
 
 
 # ---- adding and removing
 
+cdef int set_several_begin(Ctx* c, Cell* cell, Cell* original) noexcept nogil:
+    """Before several changes of which all or none must happen: a flat buffer can't be brought back without memory, so
+    they are made to a copy.  0, or -1 with nothing changed."""
+    original[0] = cell[0]
+    if cell.layout != SET_TABLE and set_copy(c.heap, original, cell) != 0:
+        cell[0] = original[0]
+        return -1
+    return 0
+
+
+cdef void set_several_end(Ctx* c, Cell* cell, Cell* original, bint done) noexcept nogil:
+    """Keeps the copy, or the original."""
+    if original.layout == SET_TABLE:
+        return
+    if done:
+        set_free(c.heap, original)
+    else:
+        set_free(c.heap, cell)
+        cell[0] = original[0]
+
+
+cdef int64_t set_add_members(Ctx* c, Cell* cell, Arg* argv, int n, uint8_t* new) noexcept nogil:
+    """Adds n members; how many were not there, or -1 without memory.  A bit of `new` is set for each that was not."""
+    cdef int64_t added = 0
+    cdef int result
+    cdef int i
+    for i in range(n):
+        if i % SET_PREFETCH_AHEAD == 0:
+            set_prefetch_members(c, cell, &argv[i], n - i)
+        result = set_add(c.heap, cell, argv[i].p, argv[i].n, arg_known_hash(&argv[i]), set_max_ints(c))
+        if result < 0:
+            return -1
+        if result:
+            added += 1
+            new[i >> 3] |= <uint8_t>(1 << (i & 7))
+    return added
+
+
+cdef int64_t set_add_several(Ctx* c, Cell* cell, Arg* argv, int n) noexcept nogil:
+    """Adds all of n members, or none; how many were not there, or -1."""
+    cdef Cell original
+    cdef uint8_t space[SET_NEW_INLINE]
+    cdef uint8_t* new = space
+    cdef size_t bytes = <size_t>(n + 7) >> 3
+    cdef int64_t added
+    cdef int i
+    if bytes > SET_NEW_INLINE:
+        new = <uint8_t*>heap_alloc(c.heap, bytes)
+        if new == NULL:
+            return -1
+    memset(new, 0, bytes)
+    added = set_several_begin(c, cell, &original)
+    if added == 0:
+        added = set_add_members(c, cell, argv, n, new)
+        if added < 0 and original.layout == SET_TABLE:
+            for i in range(n):          # removing from a table can't fail
+                if new[i >> 3] & (1 << (i & 7)):
+                    set_remove(c.heap, cell, argv[i].p, argv[i].n, arg_known_hash(&argv[i]))
+        set_several_end(c, cell, &original, added >= 0)
+    if new != space:
+        heap_free(c.heap, new, bytes)
+    return added
+
+
 cdef int cmd_sadd(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef bint wrong = False
     cdef Entry* e = lookup_write_type(c, &argv[1], TYPE_SET, r, &wrong)
     cdef Cell cell
-    cdef int i
-    cdef int result
-    cdef int64_t added = 0
-    cdef uint8_t space[ADDED_INLINE]
-    cdef uint8_t* bits = space
-    cdef size_t n_bits = <size_t>(argc + 7) >> 3
-    cdef bint failed = False
+    cdef int64_t added
     if wrong:
         return CALL_DONE
-    if n_bits > ADDED_INLINE:
-        bits = <uint8_t*>heap_alloc(c.heap, n_bits)
-        if bits == NULL:
-            reply_oom(r)
-            return CALL_DONE
-    if argc > 3:
-        memset(bits, 0, n_bits)
     if e != NULL:
         entry_cell(e, &cell)
     elif set_new(c.heap, &cell, argv[2].p, argv[2].n) != 0:
         reply_oom(r)
-        if bits != space:
-            heap_free(c.heap, bits, n_bits)
         return CALL_DONE
-    for i in range(2, argc):
-        if (i - 2) % PREFETCH == 0:
-            prefetch_members(c, &cell, &argv[i], argc - i)
-        result = set_add(c.heap, &cell, argv[i].p, argv[i].n, known_hash(&argv[i]), set_max_ints(c))
-        if result < 0:
-            failed = True
-            break
-        if result:
-            added += 1
-            if argc > 3:
-                bits[i >> 3] |= <uint8_t>(1 << (i & 7))
+    if argc == 3:
+        added = set_add(c.heap, &cell, argv[2].p, argv[2].n, arg_known_hash(&argv[2]), set_max_ints(c))
+    else:
+        added = set_add_several(c, &cell, &argv[2], argc - 2)
     if e != NULL:
-        if failed:
-            for i in range(2, argc if added else 2):    # takes back what it added
-                if bits[i >> 3] & (1 << (i & 7)):
-                    set_remove(c.heap, &cell, argv[i].p, argv[i].n, known_hash(&argv[i]))
         entry_set_cell(e, &cell)
-    elif failed or keyspace_add(c, c.db, &argv[1], TYPE_SET, &cell) == NULL:
-        failed = True
+    elif added < 0 or keyspace_add(c, c.db, &argv[1], TYPE_SET, &cell) == NULL:
+        added = -1
         set_free(c.heap, &cell)
-    if bits != space:
-        heap_free(c.heap, bits, n_bits)
-    if failed:
+    if added < 0:
         reply_oom(r)
         return CALL_DONE
     if added:
@@ -114,50 +150,77 @@ cdef int cmd_sadd(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     return CALL_DONE
 
 
+cdef int64_t set_remove_members(Ctx* c, Cell* cell, Arg* argv, int n) noexcept nogil:
+    """Removes all of n members; how many were there, or -1 without memory (never from a table)."""
+    cdef int64_t removed = 0
+    cdef int result
+    cdef int i
+    for i in range(n):
+        if i % SET_PREFETCH_AHEAD == 0:
+            set_prefetch_members(c, cell, &argv[i], n - i)
+        result = set_remove(c.heap, cell, argv[i].p, argv[i].n, arg_known_hash(&argv[i]))
+        if result < 0:
+            return -1
+        removed += result
+        if result and set_length(cell) == 0:
+            break
+    return removed
+
+
 cdef int cmd_srem(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef bint wrong = False
     cdef Entry* e = lookup_write_type(c, &argv[1], TYPE_SET, r, &wrong)
     cdef Cell cell
-    cdef int i
-    cdef int result = 0
-    cdef int64_t removed = 0
+    cdef Cell original
+    cdef int64_t removed
     if wrong:
         return CALL_DONE
     if e == NULL:
         reply_int(r, 0)
         return CALL_DONE
     entry_cell(e, &cell)
-    for i in range(2, argc):
-        if (i - 2) % PREFETCH == 0:
-            prefetch_members(c, &cell, &argv[i], argc - i)
-        result = set_remove(c.heap, &cell, argv[i].p, argv[i].n, known_hash(&argv[i]))
-        if result < 0:
-            break
-        removed += result
-        if result and set_length(&cell) == 0:
-            break
+    if argc == 3:
+        removed = set_remove_members(c, &cell, &argv[2], 1)
+    elif set_several_begin(c, &cell, &original) != 0:
+        removed = -1
+    else:
+        removed = set_remove_members(c, &cell, &argv[2], argc - 2)
+        set_several_end(c, &cell, &original, removed >= 0)
+    if removed < 0:
+        reply_oom(r)
+        return CALL_DONE
+    entry_set_cell(e, &cell)
     if removed:
         set_removed(c, &argv[1], e, &cell, b"srem", removed)
-    if result < 0:
-        # a removed member can't be put back without memory: what was done is told, and then the error
-        if removed and propagating(c):
-            propagate_begin(c, c.db, i)
-            for result in range(i):
-                propagate_arg(c, argv[result].p, argv[result].n)
-        reply_oom(r)
-    else:
-        reply_int(r, removed)
+    reply_int(r, removed)
     return CALL_DONE
+
+
+cdef int set_add_to(Ctx* c, Entry* to, Arg* key, Arg* member) noexcept nogil:
+    """Adds to a set, which is made when `to` is NULL; 1, 0 or -1."""
+    cdef Cell cell
+    cdef int added
+    if to != NULL:
+        entry_cell(to, &cell)
+        added = set_add(c.heap, &cell, member.p, member.n, arg_known_hash(member), set_max_ints(c))
+        entry_set_cell(to, &cell)       # also after a failure: it may have been converted
+        return added
+    if set_new(c.heap, &cell, member.p, member.n) != 0:
+        return -1
+    if (set_add(c.heap, &cell, member.p, member.n, arg_known_hash(member), set_max_ints(c)) < 0
+            or keyspace_add(c, c.db, key, TYPE_SET, &cell) == NULL):
+        set_free(c.heap, &cell)
+        return -1
+    return 1
 
 
 cdef int cmd_smove(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef bint wrong = False
     cdef Entry* from_ = lookup_write_type(c, &argv[1], TYPE_SET, r, &wrong)
     cdef Entry* to
-    cdef Cell source
-    cdef Cell target
+    cdef Cell cell
+    cdef Cell original
     cdef int added
-    cdef uint64_t hash = arg_hash(c.heap, &argv[3])
     if wrong:
         return CALL_DONE
     if from_ == NULL:
@@ -166,35 +229,25 @@ cdef int cmd_smove(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     to = lookup_write_type(c, &argv[2], TYPE_SET, r, &wrong)
     if wrong:
         return CALL_DONE
-    entry_cell(from_, &source)
-    if not set_contains(c.heap, &source, argv[3].p, argv[3].n, hash):
-        reply_int(r, 0)
+    arg_hash(c.heap, &argv[3])
+    entry_cell(from_, &cell)
+    if from_ == to or not set_contains(c.heap, &cell, argv[3].p, argv[3].n, argv[3].hash):
+        reply_int(r, from_ == to and set_contains(c.heap, &cell, argv[3].p, argv[3].n, argv[3].hash))
         return CALL_DONE
-    if from_ == to:
-        reply_int(r, 1)
-        return CALL_DONE
-    if to != NULL:
-        entry_cell(to, &target)
-    elif set_new(c.heap, &target, argv[3].p, argv[3].n) != 0:
+    # removing can fail for a flat buffer only, and is done to a copy of it first; adding is one step
+    added = set_several_begin(c, &cell, &original)
+    if added == 0:
+        if original.layout != SET_TABLE:
+            added = set_remove_members(c, &cell, &argv[3], 1)
+        if added >= 0:
+            added = set_add_to(c, to, &argv[2], &argv[3])
+        if added >= 0 and original.layout == SET_TABLE:
+            set_remove_members(c, &cell, &argv[3], 1)
+        set_several_end(c, &cell, &original, added >= 0)
+    if added < 0:
         reply_oom(r)
         return CALL_DONE
-    added = set_add(c.heap, &target, argv[3].p, argv[3].n, hash, set_max_ints(c))
-    if to != NULL:
-        entry_set_cell(to, &target)
-    if added < 0 or (to == NULL and keyspace_add(c, c.db, &argv[2], TYPE_SET, &target) == NULL):
-        if to == NULL:
-            set_free(c.heap, &target)
-        reply_oom(r)
-        return CALL_DONE
-    if set_remove(c.heap, &source, argv[3].p, argv[3].n, hash) < 0:
-        if to == NULL:
-            keyspace_delete(c, c.db, &argv[2])
-        elif added:
-            set_remove(c.heap, &target, argv[3].p, argv[3].n, hash)
-            entry_set_cell(to, &target)
-        reply_oom(r)
-        return CALL_DONE
-    set_removed(c, &argv[1], from_, &source, b"srem", 1)
+    set_removed(c, &argv[1], from_, &cell, b"srem", 1)
     if added:
         changed(c, c.db, &argv[2], EVENT_SET, b"sadd")
     reply_int(r, 1)
@@ -213,7 +266,7 @@ cdef int cmd_sismember(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         reply_int(r, 0)
         return CALL_DONE
     entry_cell(e, &cell)
-    reply_int(r, set_contains(c.heap, &cell, argv[2].p, argv[2].n, known_hash(&argv[2])))
+    reply_int(r, set_contains(c.heap, &cell, argv[2].p, argv[2].n, arg_known_hash(&argv[2])))
     return CALL_DONE
 
 
@@ -231,9 +284,9 @@ cdef int cmd_smismember(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         if e == NULL:
             reply_int(r, 0)
             continue
-        if (i - 2) % PREFETCH == 0:
-            prefetch_members(c, &cell, &argv[i], argc - i)
-        reply_int(r, set_contains(c.heap, &cell, argv[i].p, argv[i].n, known_hash(&argv[i])))
+        if (i - 2) % SET_PREFETCH_AHEAD == 0:
+            set_prefetch_members(c, &cell, &argv[i], argc - i)
+        reply_int(r, set_contains(c.heap, &cell, argv[i].p, argv[i].n, arg_known_hash(&argv[i])))
     return CALL_DONE
 
 
@@ -251,15 +304,15 @@ cdef int cmd_scard(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     return CALL_DONE
 
 
-cdef struct ScanPage:           # SSCAN's work on one step
+cdef struct SetScanPage:        # SSCAN's work on one step
     ScanOptions* options
     Reply* r
     int64_t seen
     int64_t kept
 
 
-cdef void scan_member(const char* p, size_t n, void* arg) noexcept nogil:
-    cdef ScanPage* page = <ScanPage*>arg
+cdef void set_scan_member(const char* p, size_t n, void* arg) noexcept nogil:
+    cdef SetScanPage* page = <SetScanPage*>arg
     page.seen += 1
     if page.options.pattern != NULL and not glob_match(page.options.pattern, page.options.pattern_n, p, n, False):
         return
@@ -282,7 +335,7 @@ cdef void reply_later_bulk(Reply* r, size_t mark, const char* p, int n) noexcept
 
 cdef int cmd_sscan(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef ScanOptions o
-    cdef ScanPage page
+    cdef SetScanPage page
     cdef bint wrong = False
     cdef Entry* e
     cdef Cell cell
@@ -311,7 +364,7 @@ cdef int cmd_sscan(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     visits = o.count * 10 if o.count < (<int64_t>1 << 58) else o.count
     mark = reply_later(r)
     while True:
-        cursor = set_scan(&cell, cursor, scan_member, &page)
+        cursor = set_scan(&cell, cursor, set_scan_member, &page)
         visits -= 1
         if cursor == 0 or visits <= 0 or page.seen >= o.count:
             break

@@ -5,7 +5,7 @@ from libc.string cimport strlen
 
 from libkv.engine.args cimport arg_range
 from libkv.engine.registry cimport registry_bind
-from libkv.engine.reply cimport reply_array, reply_bulk, reply_help, reply_int, reply_ok, reply_unknown_sub
+from libkv.engine.reply cimport reply_array, reply_bulk, reply_errorf, reply_help, reply_int, reply_ok
 from libkv.engine.slowlog cimport slowlog_entry, slowlog_trim
 from libkv.engine.types cimport Arg, CALL_DONE, Ctx, Reply, SlowEntry
 
@@ -17,7 +17,9 @@ cdef int cmd_slowlog_get(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef int i
     cdef int k
     if argc > 3:
-        reply_unknown_sub(r, argv[1].p, argv[1].n, b"SLOWLOG")
+        reply_errorf(
+            r, b"ERR unknown subcommand or wrong number of arguments for '%.*s'. Try SLOWLOG HELP.", argv[1].p, argv[1].n
+        )
         return CALL_DONE
     if argc == 3:
         if not arg_range(

@@ -113,6 +113,7 @@ cdef struct Config:
     Value* values               # by directive
     Hook hooks[CONFIG_HOOKS]
     int n_hooks
+    int unixsocket              # the directive's id: proc-title-template asks whether there is one
     bint save_read              # a file's first line of save has replaced the default
     char* file                  # redis.conf's absolute path, for CONFIG REWRITE; NULL = none
     size_t file_size

@@ -195,6 +195,7 @@ cdef int config_new(Kv* kv) noexcept nogil:
         heap_free(kv.heap, f, sizeof(Config))
         return -1
     f.kv = kv
+    f.unixsocket = config_id(b"unixsocket")
     kv.settings = &f.settings
     for i in range(n_directives):
         f.values[i].p = directives[i].fallback

@@ -5,10 +5,11 @@ from libc.stdio cimport snprintf
 from libc.string cimport memset
 
 from libkv.engine.entry cimport E_TTL, entry_cell, entry_key, entry_string, entry_type
-from libkv.engine.types cimport Db, TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STRING, TYPE_ZSET
+from libkv.engine.types cimport TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STRING, TYPE_ZSET
 from libkv.structures.cell cimport Cell, Slice
 from libkv.structures.hash cimport HASH_SCRATCH, HashIter, hash_iter, hash_next
-from libkv.structures.list cimport ListIter, list_seek, list_step, list_value
+from libkv.structures.list cimport ListIter, list_seek, list_step
+from libkv.structures.packed cimport packed_get
 from libkv.structures.set cimport SetIter, set_iter, set_next
 from libkv.structures.sha1 cimport SHA1_BYTES, sha1_of
 from libkv.structures.table cimport TableIter, table_iter, table_next
@@ -52,7 +53,7 @@ cdef void digest_list(Cell* cell, uint8_t* digest) noexcept nogil:
     cdef char scratch[24]
     list_seek(&it, cell, 0, False)
     while it.at != NULL:
-        s = list_value(&it, scratch)
+        s = packed_get(it.at, scratch)
         digest_mix(digest, s.p, s.n)
         list_step(&it)
 

@@ -1,8 +1,9 @@
 """Every directive of redis.conf 7.0.15 as data: the one source for CONFIG, the file parser's checks and the docs page.
 
-Follows Redis 7.0.15 (`CONFIG GET *`, and the answers of its redis-server to good and bad values).  A row says what a value
-may look like, what it is by default, whether it may change while the store runs, and what it does in libkv; a directive
-without effect says why.  engine/config reads the rows once into C arrays; docs/configuration.md is printed from them.
+Follows Redis 7.0.15 (`CONFIG GET *`, and the answers of its redis-server to good and bad values).  A row says what a
+value may look like, what it is by default, whether it may change while the store runs, and what it does in libkv; a
+directive without effect says why.  engine/config reads the rows once into C arrays; docs/configuration.md is printed
+from them.
 
 Two directives are libkv's own: libkv-spin and libkv-extensions.
 """
@@ -20,11 +21,11 @@ KB, MB, GB = 1 << 10, 1 << 20, 1 << 30
 class Directive:
     """One directive of redis.conf.
 
-    kind: bool, enum, flags (several words of an enum), integer, octal, memory (bytes, with kb, mb, gb), percent (memory or
-    N%), string, or the name of a form of its own (save, output-limit, oom-values, percentiles, bind, events, dir,
-    replicaof, title, hostname, filename, defrag).
-    default: as CONFIG GET shows it.  low, high: limits of a number, both inclusive.  words: an enum's, in order; the index
-    is the value in engine/settings.
+    kind: bool, enum, flags (several words of an enum), integer, octal, memory (bytes, with kb, mb, gb), percent
+    (memory or N%), string, or the name of a form of its own (save, output-limit, oom-values, percentiles, bind, events,
+    dir, replicaof, title, hostname, filename, defrag).
+    default: as CONFIG GET shows it.  low, high: limits of a number, both inclusive.  words: an enum's, in order; the
+    index is the value in engine/settings.
     immutable: only in the file or on the command line.  protected: needs enable-protected-configs.  hidden: CONFIG GET
     shows it only by its full name.  multi: takes several words.  secret: kept out of the slow log.
     no_effect: why it does nothing in libkv; "" when it does what it says.
@@ -58,7 +59,8 @@ _NO_ACL_FILE = "there is one user, default"
 _NO_LATENCY = "latencies are not recorded"
 _NO_CPU_LISTS = "threads are not pinned; use taskset"
 _NO_OOM = "a library leaves its process's OOM score alone"
-_LOGGING = "log lines go to Python's logging"
+_NO_EVICTION = "the store takes the memory it needs and evicts nothing"
+_IN_SLICES = "large values are always freed in slices"
 _NO_CRASH = "crashes are the interpreter's; use faulthandler"
 _NO_STREAMS = "the store has no streams"
 _NO_TRACKING = "client-side caching is not part of the store"
@@ -157,15 +159,14 @@ _SECTIONS: dict[str, tuple[Directive, ...]] = {
         _text("pidfile", "", "file that holds the server's PID while it runs", immutable=True),
         _words("loglevel", "notice", "debug verbose notice warning", "least important line that is logged"),
         _text("logfile", "", "file of the log; empty is standard output", immutable=True),
-        _flag("syslog-enabled", False, "log to syslog", immutable=True, no_effect=_LOGGING),
-        _text("syslog-ident", "redis", "name in syslog", immutable=True, no_effect=_LOGGING),
+        _flag("syslog-enabled", False, "log to syslog", immutable=True),
+        _text("syslog-ident", "redis", "name in syslog", immutable=True),
         _words(
             "syslog-facility",
             "local0",
             "user local0 local1 local2 local3 local4 local5 local6 local7",
             "facility in syslog",
             immutable=True,
-            no_effect=_LOGGING,
         ),
         _flag("crash-log-enabled", True, "report of a crash in the log", no_effect=_NO_CRASH),
         _flag("crash-memcheck-enabled", True, "test of the memory after a crash", no_effect=_NO_CRASH),
@@ -424,22 +425,25 @@ _SECTIONS: dict[str, tuple[Directive, ...]] = {
         ),
     ),
     "Memory": (
-        _bytes("maxmemory", 0, "bytes the store may use; 0 no limit", 0, U64_MAX),
+        _bytes("maxmemory", 0, "bytes the store may use; 0 no limit", 0, U64_MAX, no_effect=_NO_EVICTION),
         _words(
             "maxmemory-policy",
             "noeviction",
             "volatile-lru volatile-lfu volatile-random volatile-ttl allkeys-lru allkeys-lfu allkeys-random noeviction",
             "which keys go when memory is short",
+            no_effect="nothing is evicted; OBJECT FREQ and OBJECT IDLETIME follow it",
         ),
-        _number("maxmemory-samples", 5, "keys looked at for one that goes", 1),
-        _number("maxmemory-eviction-tenacity", 10, "how long an eviction may take, 0 to 100", 0, 100),
+        _number("maxmemory-samples", 5, "keys looked at for one that goes", 1, no_effect=_NO_EVICTION),
+        _number(
+            "maxmemory-eviction-tenacity", 10, "how long an eviction may take, 0 to 100", 0, 100, no_effect=_NO_EVICTION
+        ),
         _number("lfu-log-factor", 10, "how slowly the access counter grows"),
         _number("lfu-decay-time", 1, "minutes after which the access counter sinks by one"),
         _number("active-expire-effort", 1, "work spent on expired keys, 1 to 10", 1, 10),
-        _flag("lazyfree-lazy-eviction", False, "evicted values are freed in slices"),
-        _flag("lazyfree-lazy-expire", False, "expired values are freed in slices"),
-        _flag("lazyfree-lazy-server-del", False, "overwritten values are freed in slices"),
-        _flag("lazyfree-lazy-user-del", False, "DEL frees as UNLINK does"),
+        _flag("lazyfree-lazy-eviction", False, "evicted values are freed in slices", no_effect=_IN_SLICES),
+        _flag("lazyfree-lazy-expire", False, "expired values are freed in slices", no_effect=_IN_SLICES),
+        _flag("lazyfree-lazy-server-del", False, "overwritten values are freed in slices", no_effect=_IN_SLICES),
+        _flag("lazyfree-lazy-user-del", False, "DEL frees as UNLINK does", no_effect=_IN_SLICES),
         _flag("lazyfree-lazy-user-flush", False, "FLUSHDB and FLUSHALL are ASYNC unless they say SYNC"),
         _words(
             "oom-score-adj",
@@ -597,7 +601,13 @@ _SECTIONS: dict[str, tuple[Directive, ...]] = {
             multi=True,
             no_effect=_NO_LATENCY,
         ),
-        _form("notify-keyspace-events", "events", "", "classes of changes that are published"),
+        _form(
+            "notify-keyspace-events",
+            "events",
+            "",
+            "classes of changes that are published",
+            no_effect="the store has no channels to publish on",
+        ),
     ),
     "Data structures": (
         _number(
@@ -647,7 +657,7 @@ _SECTIONS: dict[str, tuple[Directive, ...]] = {
             0,
             1000000,
         ),
-        _flag("libkv-extensions", False, "commands newer than Redis 7.0.15"),
+        _flag("libkv-extensions", False, "commands newer than Redis 7.0.15", no_effect="the store has none"),
     ),
 }
 

@@ -457,7 +457,7 @@ cdef void write_commandstats(Kv* kv, Buffer* out) noexcept nogil:
         put(out, b",usec=")
         put_u64(out, s.usec_x1000 // 1000)
         put(out, b",usec_per_call=")
-        info_fraction(out, s.usec_x1000, s.calls * 1000, 2)
+        info_fraction(out, s.usec_x1000 // 1000, s.calls, 2)
         put(out, b",rejected_calls=")
         put_u64(out, s.rejected)
         put(out, b",failed_calls=")
@@ -469,10 +469,9 @@ cdef void write_errorstats(Kv* kv, Buffer* out) noexcept nogil:
     """In the order of the codes."""
     cdef ErrorStat* after
     cdef const char* last = b""
-    cdef int i
     cdef int k
     put(out, b"# Errorstats\r\n")
-    for i in range(kv.n_errors):
+    while True:
         after = NULL
         for k in range(kv.n_errors):
             if strcmp(kv.errors[k].name, last) > 0 and (after == NULL or strcmp(kv.errors[k].name, after.name) < 0):

@@ -54,6 +54,8 @@ cdef const char* value_read(Config* f, Directive* d, int source, Arg* words, int
     if d.flags & DIRECTIVE_MULTI:
         if n == 1:
             n = split_words(&words[0], split)
+            if n < 0:
+                return WRONG_WORDS
             words = split
         return read_words(f, d, source, words, n, out)
     if n != 1:
@@ -72,7 +74,7 @@ cdef const char* value_read(Config* f, Directive* d, int source, Arg* words, int
         return read_events(words, out)
     if d.kind == KIND_DIR:
         return read_dir(f, d, words, out)
-    if d.kind == KIND_TITLE and not title_is_valid(words):
+    if d.kind == KIND_TITLE and not title_is_valid(f, words):
         return b"template format is invalid or contains unknown variables"
     if d.kind == KIND_HOSTNAME:
         return read_hostname(words, out)
@@ -101,14 +103,16 @@ cdef const char* read_words(Config* f, Directive* d, int source, Arg* words, int
 # ---- words and numbers
 
 cdef int split_words(Arg* a, Arg* out) noexcept nogil:
-    """At single spaces, so that two in a row make an empty word; the empty text has none."""
+    """At single spaces, so that two in a row make an empty word; the empty text has none.  -1: more than MAX_WORDS."""
     cdef size_t i = 0
     cdef size_t start = 0
     cdef int n = 0
     if a.n == 0:
         return 0
-    while i <= a.n and n < MAX_WORDS:
+    while i <= a.n:
         if i == a.n or a.p[i] == b" ":
+            if n == MAX_WORDS:
+                return -1
             out[n].p = a.p + start
             out[n].n = i - start
             out[n].hashed = False
@@ -340,7 +344,7 @@ cdef const char* read_dir(Config* f, Directive* d, Arg* a, Buffer* out) noexcept
     return NULL
 
 
-cdef bint title_is_valid(Arg* a) noexcept nogil:
+cdef bint title_is_valid(Config* f, Arg* a) noexcept nogil:
     """Every {name} is known, braces are closed ("{{" is one brace), and something is left without the surrounding space."""
     cdef size_t i = 0
     cdef size_t end
@@ -362,8 +366,11 @@ cdef bint title_is_valid(Arg* a) noexcept nogil:
         name.n = end - i - 1
         if end == a.n or not title_name(&name):
             return False
-        # these two may be empty
-        something = something or not (word_is(&name, b"title") or word_is(&name, b"unixsocket"))
+        # these may be empty, and server-mode is: it names only a cluster or a sentinel
+        if word_is(&name, b"unixsocket"):
+            something = something or f.values[f.unixsocket].n != 0
+        else:
+            something = something or not (word_is(&name, b"title") or word_is(&name, b"server-mode"))
         i = end + 1
     return something
 

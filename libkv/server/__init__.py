@@ -16,12 +16,13 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from libkv.errors import KvError
+from libkv.server.configure import read_config
 from libkv.server.log import LogPump
 from libkv.server.server import NativeServer
 from libkv.server.tls import TlsServer, tls_context
 from libkv.store import StoreCore
 
-__all__ = ["ListenError", "Server", "read_config"]
+__all__ = ["ListenError", "Server"]
 
 
 class ListenError(KvError, OSError):
@@ -114,18 +115,16 @@ class Server:
         native = NativeServer(self.store, spin=self._spin)
         try:
             if self._port is not None:
-                native.tell_config("port", str(native.listen(self._bind, self._port, self._backlog)))
-                native.tell_config("bind", self._bind)
+                native.listen(self._bind, self._port, self._backlog)
             if self._unixsocket is not None:
                 native.listen_unix(self._unixsocket, self._unixsocketperm, self._backlog)
-                native.tell_config("unixsocket", self._unixsocket)
             if self._tls_port is not None and self._tls_context is not None:
                 self._tls = TlsServer(self.store, native, self._bind, self._tls_port, self._backlog, self._tls_context)
-                native.tell_config("tls-port", str(self._tls.port))
         except OSError as error:
             raise ListenError(str(error)) from None
-        native.follow_config()
         self._native = native
+        if not self.store.servers:
+            self._tell_config(native)
         self._pump = LogPump(native, self._ended)
         self.store.servers.add(self)
         _running.add(self)
@@ -134,6 +133,20 @@ class Server:
         if self._tls is not None:
             self._tls.start()
         return self
+
+    def _tell_config(self, native: NativeServer) -> None:
+        """CONFIG GET shows where the store's first server listens, and CONFIG SET moves it."""
+        native.tell_config("port", str(native.port))
+        if self._port is not None:
+            native.tell_config("bind", self._bind)
+        native.tell_config("unixsocket", self._unixsocket or "")
+        native.tell_config("tls-port", str(self.tls_port))
+        native.follow_config()
+
+    def end(self) -> None:
+        """Asks the server to stop and returns at once: wait() and stop() wait for it.  For signal handlers."""
+        if self._native is not None:
+            self._native.end()
 
     def stop(self) -> None:
         """Ends all connections and gives the addresses back.  Twice does no harm."""
@@ -216,13 +229,6 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def read_config(store: StoreCore) -> dict[str, str]:
-    """The present value of every directive, as CONFIG GET shows it."""
-    reply = store.execute((b"CONFIG", b"GET", b"*"))
-    words = [word.decode("utf-8", "surrogateescape") for word in reply]
-    return dict(zip(words[::2], words[1::2], strict=True))
 
 
 def _explain(text: str) -> str:

@@ -107,8 +107,7 @@ cdef class ByteSession:
             lock_take(self.s.kv)
             out = self.s.out
             buffer_init(&self.s.out)
-            self.carrier.transport.in_flight = in_flight + out.n
-            self.carrier.transport.writing = in_flight != 0
+            self.carrier.transport.in_flight = in_flight
             self.s.sent += out.n
             self.s.kv.stats.net_out += out.n
             self.s.kv.stats.writes_processed += out.n != 0

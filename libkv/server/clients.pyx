@@ -33,7 +33,7 @@ from libkv.server.logqueue cimport (
     LOG_LINE, LOG_VERBOSE, LOG_WARNING, logqueue_add, logqueue_wants,
 )
 from libkv.server.loop cimport (
-    CONN_CLOSING, CONN_OUT, CONN_SENDING, Received, loop_close, loop_in_flight, loop_send, loop_timer, loop_wake,
+    CONN_CLOSING, CONN_SENDING, Received, loop_close, loop_in_flight, loop_send, loop_timer, loop_wake,
 )
 from libkv.structures.buffer cimport buffer_add, buffer_free, buffer_init, buffer_trim
 
@@ -382,7 +382,6 @@ cdef void server_on_sent(void* host, Conn* conn) noexcept nogil:
     s.writes += 1
     buffer_trim(&c.flight, KEEP_OUT)
     c.carrier.transport.in_flight = 0
-    c.carrier.transport.writing = False
     c.soft_since_ms = 0
     if c.more:
         client_touch(c)
@@ -431,14 +430,14 @@ cdef void client_cron(Server* s, Client* c, int64_t now_ms) noexcept nogil:
         client_log_limit(s, c)
         lock_give(s.kv)
         loop_close(&s.loop, &c.conn)
-    elif idle > IDLE_MS and not c.conn.state & CONN_SENDING:
+    elif idle > IDLE_MS and not c.conn.state & CONN_SENDING and c.flight.cap + c.session.out.cap:
+        lock_take(s.kv)
         buffer_free(&c.flight)
-        if c.session.out.cap:
-            lock_take(s.kv)
-            if c.session.out.n == 0:
-                buffer_free(&c.session.out)
-            lock_give(s.kv)
-    c.carrier.transport.writing = (c.conn.state & CONN_OUT) != 0
+        c.carrier.transport.capacity = 0
+        if c.session.out.n == 0:
+            buffer_free(&c.session.out)
+        lock_give(s.kv)
+    c.carrier.transport.in_flight = loop_in_flight(&c.conn)
 
 
 cdef void server_on_timer(void* host, int timer) noexcept nogil:

@@ -1,8 +1,11 @@
 """What a program that reads redis.conf tells a store, and what a host of clients asks it."""
 
-from libkv.engine.config cimport config_file_set, config_put
+from libkv.engine.config cimport (
+    Directive, config_count, config_directive, config_file_set, config_put, config_value,
+)
 from libkv.engine.lock cimport lock_give, lock_take
 from libkv.store cimport StoreCore
+from libkv.structures.buffer cimport Buffer, buffer_add, buffer_free, buffer_init
 
 from libkv.errors import StoreClosed
 
@@ -20,6 +23,30 @@ def put_directive(StoreCore store not None, name, list words):
     """
     check_open(store)
     return config_put(store.kv, name, words)
+
+
+def read_config(StoreCore store not None):
+    """The present value of every directive as text, by name."""
+    cdef dict values = {}
+    cdef Directive* d
+    cdef Buffer text
+    cdef int i
+    check_open(store)
+    buffer_init(&text)
+    try:
+        for i in range(config_count()):
+            d = config_directive(i)
+            text.n = 0
+            with nogil:
+                lock_take(store.kv)
+                buffer_add(&text, config_value(store.kv, i).p, config_value(store.kv, i).n)
+                lock_give(store.kv)
+            values[d.name[:d.name_n].decode()] = text.p[:text.n].decode("utf-8", "surrogateescape") if text.n else ""
+        if text.failed:
+            raise MemoryError
+        return values
+    finally:
+        buffer_free(&text)
 
 
 def set_config_file(StoreCore store not None, bytes path):

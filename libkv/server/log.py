@@ -24,6 +24,9 @@ LEVEL_NUMBERS = tuple(LEVELS.values())
 _MARKS = ((logging.WARNING, "#"), (logging.INFO, "*"), (VERBOSE, "-"), (0, "."))
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
+#: Whether the process is a server's own (open_log): then the store's loglevel is the logger's too.
+_follows_loglevel = False
+
 logger = logging.getLogger("libkv.server")
 logger.addHandler(logging.NullHandler())
 
@@ -32,6 +35,7 @@ class RedisFormatter(logging.Formatter):
     """Lines as redis-server writes them: ``PID:M 22 Nov 2026 13:00:00.123 * message``.
 
     role: a letter behind the PID: M a master, S a replica, C a start-up (or child) process, X a Sentinel.
+    A record with `raw` is written as it is, one with `from_signal` as redis-server writes in its signal handler.
     """
 
     def __init__(self, role: str = "M") -> None:
@@ -39,6 +43,10 @@ class RedisFormatter(logging.Formatter):
         self.role = role
 
     def format(self, record: logging.LogRecord) -> str:
+        if getattr(record, "raw", False):
+            return record.getMessage()
+        if getattr(record, "from_signal", False):
+            return f"{os.getpid()}:signal-handler ({int(record.created)}) {record.getMessage()}"
         t = time.localtime(record.created)
         mark = next(mark for level, mark in _MARKS if record.levelno >= level)
         ms = int(record.created * 1000) % 1000
@@ -54,6 +62,8 @@ def open_log(logfile: str, level: str, *, syslog: tuple[str, str] | None = None)
     level: the least important level that is written.  syslog: (ident, facility), or None.  OSError: the file can't be
     opened.
     """
+    global _follows_loglevel
+    _follows_loglevel = True
     formatter = RedisFormatter("C")
     handler: logging.Handler
     handler = logging.handlers.WatchedFileHandler(logfile) if logfile else logging.StreamHandler(sys.stdout)
@@ -81,6 +91,9 @@ class LogSource(Protocol):
     @property
     def end_fd(self) -> int: ...
 
+    @property
+    def log_level(self) -> int: ...
+
     def take_log(self) -> list[tuple[int, int, str]]: ...
 
 
@@ -101,6 +114,8 @@ class LogPump(threading.Thread):
 
     def pass_on(self) -> None:
         """Logs all lines that wait, with their own times."""
+        if _follows_loglevel:
+            logger.setLevel(LEVEL_NUMBERS[self._source.log_level])
         for level, when_ms, text in self._source.take_log():
             number = LEVEL_NUMBERS[level]
             if logger.isEnabledFor(number):

@@ -269,18 +269,15 @@ cdef class NativeServer:
         snprintf(self.s.path, sizeof(self.s.path), b"%s", <const char*>name)
 
     def follow_config(self):
-        """CONFIG SET port, bind and loglevel reach this server."""
+        """CONFIG SET port, bind and loglevel reach this server, when it is the store's first."""
         cdef Kv* kv = self.s.kv
-        cdef int failed
         with nogil:
             lock_take(kv)
             loglevel_changed(kv, self.s, LOGLEVEL)
-            failed = config_hook_add(kv, b"port", listening_changed, self.s)
-            failed |= config_hook_add(kv, b"bind", listening_changed, self.s)
-            failed |= config_hook_add(kv, b"loglevel", loglevel_changed, self.s)
+            config_hook_add(kv, b"port", listening_changed, self.s)
+            config_hook_add(kv, b"bind", listening_changed, self.s)
+            config_hook_add(kv, b"loglevel", loglevel_changed, self.s)
             lock_give(kv)
-        if failed:
-            raise RuntimeError("too many servers on one store")
 
     def tell_config(self, str name, str value):
         """What CONFIG GET shows, when the server was told otherwise than the configuration says."""
@@ -309,6 +306,12 @@ cdef class NativeServer:
             raise OSError(error, "the server's thread can't be started")
         self.started = True
 
+    def end(self):
+        """Makes the thread end, and does not wait for it."""
+        if self.started and not self.joined:
+            kv_atomic_swap(&self.s.stopping, 1)
+            loop_wake(&self.s.loop)
+
     def stop(self):
         """Ends the thread and waits for it; all its sessions are gone then.  May be called again."""
         if not self.started or self.joined:
@@ -336,6 +339,11 @@ cdef class NativeServer:
     def end_fd(self):
         """Readable when the thread has ended."""
         return self.s.end_fd
+
+    @property
+    def log_level(self):
+        """The least level that is logged: 0 debug, 1 verbose, 2 notice, 3 warning."""
+        return kv_atomic_get(&self.s.log.level)
 
     @property
     def log_fd(self):

@@ -241,6 +241,8 @@ class TlsServer:
             else:
                 client.incoming.write_eof()
                 client.ending = True
+                if not client.shaken:
+                    client.plain.clear()
         except BlockingIOError:
             pass
         except OSError as error:
@@ -293,10 +295,11 @@ class TlsServer:
         except OSError:
             self._close(client)
             return
-        if not client.cipher and (client.ending or client.session.ending):
+        # what is left to say before a handshake is over (a refusal) waits for it
+        if not client.cipher and not client.plain and (client.ending or client.session.ending):
             self._close(client)
             return
-        events = (0 if client.ending else select.EPOLLIN) | (select.EPOLLOUT if client.cipher else 0)
+        events = (0 if client.ending and client.shaken else select.EPOLLIN) | (select.EPOLLOUT if client.cipher else 0)
         self._poll.modify(client.sock, events)
 
     def _check_output(self, client: _Client) -> None:

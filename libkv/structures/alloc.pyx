@@ -40,6 +40,7 @@ cdef Heap* heap_new(uint64_t seed0, uint64_t seed1) noexcept nogil:
     for i in range(CLASSES):
         h.room[i] = &h.none
     h.big.next = h.big.prev = &h.big
+    h.arrays.next = h.arrays.prev = &h.arrays
     h.seed[0] = seed0
     h.seed[1] = seed1
     h.fail_after = -1
@@ -58,6 +59,11 @@ cdef void heap_delete(Heap* h) noexcept nogil:
     while b != &h.big:
         after = b.next
         free(b)
+        b = after
+    b = h.arrays.next
+    while b != &h.arrays:
+        after = b.next
+        free(<char*>(b + 1) - 64)
         b = after
     r = h.regions
     while r != NULL:
@@ -231,12 +237,15 @@ cdef void big_free(void* p) noexcept nogil:
 
 
 cdef void heap_adopt(Heap* h, void* p, size_t n) noexcept nogil:
-    cdef Big* b = <Big*>p - 1
-    b.next = h.big.next
-    b.prev = &h.big
-    b.next.prev = b
-    h.big.next = b
+    big_link(&h.big, <Big*>p - 1)
     h.used += heap_size_large(n)
+
+
+cdef void big_link(Big* ring, Big* b) noexcept nogil:
+    b.next = ring.next
+    b.prev = ring
+    b.next.prev = b
+    ring.next = b
 
 
 cdef void big_release(Heap* h, Big* b) noexcept nogil:
@@ -319,8 +328,8 @@ cdef void* heap_zeroed(Heap* h, size_t n) noexcept nogil:
     if p == NULL:
         return NULL
     memset(p + 64, 0, n)
-    heap_adopt(h, p + 64, n)
-    h.used += 48                        # the rest of the line in front of the array
+    big_link(&h.arrays, <Big*>(p + 64) - 1)
+    h.used += heap_size_large(n) + 48   # with the rest of the line in front of the array
     return p + 64
 
 

@@ -39,7 +39,7 @@ cdef extern from *:
 
 cdef enum:
     STACKED = 256               # longer text is copied to malloc's memory for its NUL
-    LONG_DOUBLE_TEXT = 256      # Redis's limit
+    LONG_DOUBLE_TEXT = 5120     # Redis's limit
 
 locale_start()
 
@@ -126,7 +126,7 @@ cdef bint number_parse_long_double(const char* p, size_t n, long double* v) noex
     memcpy(text, p, n)
     text[n] = 0
     v[0] = strtold_c(text, &end, &range_error)
-    if end != text + n:
+    if end != text + n or v[0] != v[0]:
         return False
     return not (range_error and (v[0] == HUGE_VAL or v[0] == -HUGE_VAL or v[0] == 0))
 

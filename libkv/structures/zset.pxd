@@ -7,8 +7,8 @@
 #       | score, 8 bytes  | member, length-prefixed    |        an item: one allocation
 #       +-----------------+----------------------------+
 #
-# In a flat buffer a score is kept as Redis keeps it: its text in number.pxd's form, so that an integral one is an integer
-# entry; -0 becomes 0.  A sorted set becomes a tree before it would have more than max_entries members
+# In a flat buffer a score is kept as Redis keeps it: an integral one up to 2**62 as an integer entry (-0 becomes 0), any
+# other as the text of number.pxd's form.  A sorted set becomes a tree before it would have more than max_entries members
 # (zset-max-listpack-entries) or one longer than max_value (zset-max-listpack-value).
 #
 # Where a function takes a hash, it is siphash(heap.seed, member), or 0 for "not known": only ZSET_TREE needs it.

@@ -464,6 +464,13 @@ cdef void lex_run(Cell* cell, const LexBound* low, const LexBound* high, bint ba
     cdef uint64_t taken = 0
     cdef bint below
     cdef bint above
+    first[0] = end[0] = 0
+    zset_iter(&it, cell, n - 1, False)
+    if not zset_next(&it, &member, &score, scratch) or lex_before(&member, low):
+        return                          # the last member is below the range: Redis looks no further
+    zset_iter(&it, cell, 0, False)
+    if not zset_next(&it, &member, &score, scratch) or not lex_upto(&member, high):
+        return
     zset_iter(&it, cell, n - 1 if backwards else 0, backwards)
     while zset_next(&it, &member, &score, scratch):
         below = lex_before(&member, low)

@@ -6,7 +6,7 @@ from libkv.structures.alloc cimport Heap
 from libkv.structures.cell cimport Cell, Slice
 
 cdef double zset_flat_score(const char* at) noexcept nogil              # of the score entry at `at`
-cdef size_t zset_flat_text(char* out, double score) noexcept nogil      # a score's bytes, at most NUMBER_DOUBLE; how many
+cdef size_t zset_flat_text(char* out, double score) noexcept nogil      # its bytes (up to NUMBER_DOUBLE); how many
 cdef char* zset_flat_place(char* b, char* passed, double score, const char* p, size_t n) noexcept nogil
     # the first pair behind (score, member), NULL: none.  The pair at `passed` does not count
 cdef int zset_flat_put(Heap* h, Cell* cell, double score, const char* p, size_t n) noexcept nogil

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memmove
 
-from libkv.structures.number cimport NUMBER_DOUBLE, number_parse_double, number_print_double
+from libkv.structures.number cimport NUMBER_DOUBLE, number_parse_double, number_print_double, number_print_i64
 from libkv.structures.packed cimport (
     PACKED_SCRATCH,
     packed_bytes,
@@ -20,6 +20,12 @@ from libkv.structures.packed cimport (
 cdef enum:
     MOVE_STEP = 256             # bytes moved at once when a pair changes its place
 
+cdef extern from *:
+    """
+    #define KV_INTEGRAL_MAX 4611686018427387904.0
+    """
+    const double INTEGRAL_MAX "KV_INTEGRAL_MAX"     # 2**62: Redis keeps integral scores up to here as integers
+
 
 cdef double zset_flat_score(const char* at) noexcept nogil:
     cdef Slice text
@@ -32,7 +38,9 @@ cdef double zset_flat_score(const char* at) noexcept nogil:
 
 
 cdef size_t zset_flat_text(char* out, double score) noexcept nogil:
-    return number_print_double(out, 0.0 if score == 0 else score)
+    if -INTEGRAL_MAX <= score <= INTEGRAL_MAX and score == <double><int64_t>score:
+        return number_print_i64(out, <int64_t>score)
+    return number_print_double(out, score)
 
 
 cdef char* zset_flat_place(char* b, char* passed, double score, const char* p, size_t n) noexcept nogil:

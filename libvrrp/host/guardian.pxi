@@ -72,7 +72,8 @@ cdef void keep_only(CHost* h, int worker, int control) noexcept nogil:
 cdef void guardian_dismiss(CHost* h) noexcept nogil:
     cdef uint8_t byte = 1
     if h.guardian_pipe >= 0:
-        write(h.guardian_pipe, &byte, 1)
+        if h.owner == getpid():             # not in a fork of the application
+            write(h.guardian_pipe, &byte, 1)
         close(h.guardian_pipe)
         h.guardian_pipe = -1
         h.guardian_pid = 0

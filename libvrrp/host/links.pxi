@@ -94,7 +94,7 @@ cdef void tell_link(CHost* h, int number) noexcept nogil:
     cdef bint up = device.index != 0 and device.running
     if up and ((needs_v4(device) and not device.has_v4) or (device.wanted[SOCKET_V6] and not device.has_v6)):
         up = False
-    if up == device.link:
+    if up == device.link or h.quiet:
         return
     device.link = up
     memset(&e, 0, sizeof(e))
@@ -208,7 +208,16 @@ cdef void address_seen(CHost* h, const ifaddrmsg* m, const uint8_t* address, uin
 
 
 cdef bint dump(CHost* h, int type_, int kind) noexcept nogil:
-    """Asks for all links or addresses and handles them; False when the kernel did not answer."""
+    """Asks for all links or addresses and handles them; False when the kernel did not answer.  Links are told to the
+    machine by the comparison of addresses that follows."""
+    cdef bint answered
+    h.quiet = 1
+    answered = read_dump(h, type_, kind)
+    h.quiet = 0
+    return answered
+
+
+cdef bint read_dump(CHost* h, int type_, int kind) noexcept nogil:
     cdef uint8_t[32] ask
     cdef nlmsghdr header
     cdef ssize_t n
@@ -314,6 +323,8 @@ cdef void remove_leftovers(CHost* h) noexcept nogil:
     """At the start: addresses that an earlier life of this process marked as its own and left behind."""
     cdef int slot, k
     for slot in range(h.place_count):
+        if not h.places[slot].used or h.node.routers[slot].state == MASTER:     # after a reload it goes on
+            continue
         for k in range(h.places[slot].vip_count):
             if h.places[slot].vips[k].seen and not h.places[slot].vips[k].foreign:
                 h.places[slot].kind = ACT_DELETE

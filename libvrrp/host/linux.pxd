@@ -137,6 +137,8 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t recvmsg(int, msghdr*, int)
     ssize_t sendmsg(int, const msghdr*, int)
     int AF_INET, AF_INET6, AF_PACKET, AF_NETLINK, SOCK_RAW, SOCK_CLOEXEC, SOCK_NONBLOCK
+    ssize_t recvfrom(int, void*, size_t, int, sockaddr*, socklen_t*)
+    int SO_ATTACH_FILTER
     int SOL_SOCKET, SO_BINDTODEVICE, SO_RCVBUFFORCE, SO_SNDBUFFORCE, SO_RCVTIMEO, SO_PRIORITY
     int MSG_DONTWAIT, MSG_TRUNC
 
@@ -178,6 +180,17 @@ cdef extern from "<linux/if_packet.h>" nogil:
         int sll_ifindex
         unsigned char sll_halen
         unsigned char sll_addr[8]
+
+cdef extern from "<linux/filter.h>" nogil:
+    struct sock_filter:
+        uint16_t code
+        uint8_t jt
+        uint8_t jf
+        uint32_t k
+    struct sock_fprog:
+        unsigned short len
+        sock_filter* filter
+    int BPF_LD, BPF_B, BPF_ABS, BPF_JMP, BPF_JEQ, BPF_K, BPF_RET
 
 cdef extern from "<sys/time.h>" nogil:
     struct timeval:

@@ -4,6 +4,8 @@ cdef enum:
     TAG_TIMER = 0
     TAG_WAKE = 1
     TAG_MONITOR = 2
+    TAG_ARP = 3
+    TAG_NDP = 4
     TAG_SOCKET = 16
     DATAGRAMS = 512         # read from a socket before others get their turn
 
@@ -120,6 +122,10 @@ cdef void turn(CHost* h, epoll_event* events, int n) noexcept nogil:
             read(h.timer, &ignored, 8)
         elif events[i].data.u64 == TAG_WAKE:
             read(h.wake, &ignored, 8)
+        elif events[i].data.u64 == TAG_ARP:
+            read_claims(h, h.arp)
+        elif events[i].data.u64 == TAG_NDP:
+            read_claims(h, h.ndp)
     for i in range(n):
         if events[i].data.u64 == TAG_MONITOR:
             read_monitor(h)

@@ -193,6 +193,8 @@ cdef void finish_batch(CHost* h) noexcept nogil:
         if not h.places[slot].pending:
             continue
         h.places[slot].pending = 0
+        if h.places[slot].kind == ACT_DELETE:
+            h.shared[slot].master = 0       # not before: if we die in between, the guardian has to do it
         memset(&e, 0, sizeof(e))
         e.kind = EV_FAILED if h.places[slot].failed else EV_DONE
         e.id = h.places[slot].action
@@ -202,13 +204,17 @@ cdef void finish_batch(CHost* h) noexcept nogil:
 
 cdef void perform(CHost* h) noexcept nogil:
     """Carries out everything that the machine's last step asked for, and what follows from it."""
+    h.work_count = 0
+    collect(h)
+    work_off(h)
+
+
+cdef void work_off(CHost* h) noexcept nogil:
     cdef CEvent e
     cdef CAction a
     cdef int i = 0
     cdef bint batched = False
     cdef bint late
-    h.work_count = 0
-    collect(h)
     # A process that was stopped between the step and here must not act as the master that it was: what would put
     # addresses back, or tell others of them, is left out, and the machine looks at the time first.
     late = clock_ns(CLOCK_MONOTONIC) >= h.node.gap_at
@@ -249,8 +255,9 @@ cdef void perform_one(CHost* h, const CAction* a) noexcept nogil:
         h.announcing += 1
     else:
         if a.kind == ACT_TRANSITION:
-            h.shared[a.router].master = (a.argument & 15) == MASTER
-            if (a.argument & 15) != MASTER:
+            if (a.argument & 15) == MASTER:
+                h.shared[a.router].master = 1
+            else:
                 h.places[a.router].announcements = 0
         notice(h, a.kind, a.router, a.argument, a.cause, a.id)
 

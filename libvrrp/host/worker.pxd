@@ -59,6 +59,7 @@ cdef struct CPlace:
     uint8_t pseudo
     int32_t announcements   # still to be sent for each VIP
     uint64_t action
+    int64_t claimed_at      # when a claim by another MAC was last told
     int32_t vip_count
     CVip* vips
     uint32_t lease_seconds
@@ -93,16 +94,19 @@ cdef struct CHost:
     int epoll
     int timer
     int wake                # eventfd: Python -> thread
-    int told                # eventfd: thread -> Python
+    int told                # eventfd: thread -> Python; belongs to the Host
     int request             # netlink socket for changes
     uint32_t request_port
     int monitor             # netlink socket for notifications
-    int packet              # AF_PACKET, for ARP and ND
+    int packet              # AF_PACKET, to send ARP and ND
+    int arp                 # AF_PACKET, to hear ARP
+    int ndp                 # AF_PACKET, to hear neighbour advertisements
     uint32_t sequence
     uint16_t identification
     uint8_t stopping
     uint8_t compare         # addresses must be compared with a dump
     uint8_t hung
+    uint8_t quiet           # a dump is being read: nothing else may use its socket
     int64_t touched
     int64_t hang_timeout
     int32_t announcing      # routers with announcements to send
@@ -125,6 +129,7 @@ cdef struct CHost:
     # guardian
     int guardian_pipe
     int guardian_pid
+    int owner               # the process that made it: a fork of it must not act
     uint8_t guardian_wanted
     uint8_t guardian_stale
     uint64_t wakeups

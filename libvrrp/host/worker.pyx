@@ -13,7 +13,6 @@ Files: netlink.pxi (messages), perform.pxi (actions), links.pxi (interfaces, com
 """
 
 import ipaddress
-import socket as socket_module
 
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -22,13 +21,13 @@ from libc.string cimport memcmp, memcpy, memset, strlen, strncmp
 from libvrrp.fsm.node cimport (
     ACT_ADD, ACT_ADVERT, ACT_ANNOUNCE, ACT_DELETE, ACT_REFRESH, ACT_TRANSITION, EV_ADVERT, EV_CLAIMED, EV_DONE,
     EV_EXPIRED, EV_FAILED, EV_HUNG, EV_LINK, EV_LOST, EV_PEER_DOWN, EV_PRIORITY, EV_START, EV_STOP, EV_TRACKER, MASTER,
-    CAction, CEvent, CNode, CRouter, CTracker, Node, node_next_deadline, node_step,
+    CAction, CEvent, CRouter, Node, node_next_deadline, node_step,
 )
 from libvrrp.host.linux cimport *
 from libvrrp.packet.advert cimport (
     ADVERT_MAX, CAdvert, advert_decode_ipv4, advert_decode_message, advert_encode_ipv4, advert_encode_message,
 )
-from libvrrp.packet.announce cimport ADVERTISEMENT_FRAME, ARP_FRAME, arp_announce, neighbour_announce
+from libvrrp.packet.announce cimport ADVERTISEMENT_FRAME, ARP_FRAME, arp_announce, neighbour_announce, neighbour_claim
 
 from libvrrp.errors import VrrpError
 from libvrrp.fsm import events as ev
@@ -38,6 +37,7 @@ include "netlink.pxi"
 include "perform.pxi"
 include "links.pxi"
 include "guardian.pxi"
+include "claims.pxi"
 include "loop.pxi"
 
 SCOPES = {"global": 0, "site": 200, "link": 253, "host": 254}
@@ -46,19 +46,20 @@ SCOPES = {"global": 0, "site": 200, "link": 253, "host": 254}
 cdef class Worker:
     """The C side of libvrrp.host.Host, which is what applications use.
 
-    node: the machine.  guardian: whether a guardian process is wanted.  hang_timeout: seconds, 0 for none.
+    node: the machine.  told: an eventfd that is written when there are notices.  guardian: whether a guardian process is wanted.  hang_timeout: seconds, 0 for none.
     """
 
     def __cinit__(self):
         memset(&self.h, 0, sizeof(CHost))
         self.h.epoll = self.h.timer = self.h.wake = self.h.told = -1
-        self.h.request = self.h.monitor = self.h.packet = self.h.guardian_pipe = -1
+        self.h.request = self.h.monitor = self.h.packet = self.h.guardian_pipe = self.h.arp = self.h.ndp = -1
 
-    def __init__(self, Node node not None, bint guardian, double hang_timeout):
+    def __init__(self, Node node not None, int told, bint guardian, double hang_timeout):
         cdef pthread_mutexattr_t attributes
         cdef CHost* h = &self.h
         config = node.config
         self.node = node
+        h.told = told
         h.node = &node.c
         self.names = [None] * node.c.capacity
         h.place_count = node.c.capacity
@@ -93,6 +94,7 @@ cdef class Worker:
                 h.interfaces[number].sockets[kind] = -1
         for router in config.routers:
             self.place_router(node.slots[router.name], router)
+        h.owner = getpid()
         h.guardian_wanted = guardian
         h.hang_timeout = round(hang_timeout * 1e9)
         self.open_all()
@@ -152,15 +154,17 @@ cdef class Worker:
         h.epoll = epoll_create1(EPOLL_CLOEXEC)
         h.timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)
         h.wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
-        h.told = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
         h.request = netlink_open(0, &h.request_port)
         h.monitor = netlink_open(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, NULL)
         h.packet = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)
-        if min(h.epoll, h.timer, h.wake, h.told, h.request, h.monitor, h.packet) < 0:
+        h.arp, h.ndp = open_claims(0x0806), open_claims(0x86DD)
+        if min(h.epoll, h.timer, h.wake, h.request, h.monitor, h.packet, h.arp, h.ndp) < 0:
             raise VrrpError(f"the sockets that every host needs can't be opened: errno {errno}")
         watch(h, h.timer, TAG_TIMER)
         watch(h, h.wake, TAG_WAKE)
         watch(h, h.monitor, TAG_MONITOR)
+        watch(h, h.arp, TAG_ARP)
+        watch(h, h.ndp, TAG_NDP)
         return 0
 
     def __dealloc__(self):
@@ -169,7 +173,7 @@ cdef class Worker:
         if h.interfaces != NULL:
             for i in range(h.interface_count):
                 close_sockets(h, &h.interfaces[i])
-        for fd in (h.epoll, h.timer, h.wake, h.told, h.request, h.monitor, h.packet):
+        for fd in (h.epoll, h.timer, h.wake, h.request, h.monitor, h.packet, h.arp, h.ndp):
             if fd >= 0:
                 close(fd)
         guardian_dismiss(h)
@@ -194,10 +198,8 @@ cdef class Worker:
         with nogil:
             h.touched = clock_ns(CLOCK_MONOTONIC)
             for i in range(h.interface_count):
-                h.interfaces[i].link = 1
+                h.interfaces[i].link = h.node.links[i] if i < h.node.interface_count else 1
             answered = dump(h, RTM_GETLINK, RTM_NEWLINK)
-            for i in range(h.interface_count):
-                tell_link(h, i)
             compare_addresses(h)
             remove_leftovers(h)
             guardian_spawn(h)
@@ -256,6 +258,46 @@ cdef class Worker:
             pthread_mutex_unlock(&self.h.mutex)
             write(self.h.wake, &one, 8)
 
+    def retire(self, int slot):
+        """Stops a router without waiting for its stop script: the configuration no longer has it."""
+        self.node.c.routers[slot].stop_script = 0
+        self.node.c.routers[slot].stopping = 0
+        self.apply(EV_STOP, slot)
+
+    def withdraw(self, int slot):
+        """Deletes a router's addresses as they are now; others take their place."""
+        with nogil:
+            change_addresses(&self.h, slot, ACT_DELETE)
+            batch_send(&self.h)
+            self.h.places[slot].pending = 0
+
+    def take_over(self, Worker other not None):
+        """What outlives a reload: AH's sequence numbers, by router name."""
+        for slot, name in enumerate(self.names):
+            if name is not None and name in other.names:
+                self.h.shared[<int>slot].sequence = other.h.shared[<int>other.names.index(name)].sequence
+                self.h.shared[<int>slot].master = self.h.node.routers[<int>slot].state == MASTER
+        self.h.identification = other.h.identification
+
+    def carry_out(self, actions):
+        """Carries out Actions that Node.reload returned."""
+        cdef int n = 0
+        for action in actions:
+            if n >= self.h.work_room:
+                break
+            a = &self.h.work[n]
+            a.id, a.kind, a.router = action.id, ev.KINDS.index(action.kind), self.node.slots[action.router]
+            a.argument = action.priority or action.repeat
+            if action.kind == "TRANSITION":
+                a.argument = STATES.index(action.old) * 16 + STATES.index(action.new)
+                a.cause = INPUTS.index(action.cause)
+            n += 1
+        with nogil:
+            pthread_mutex_lock(&self.h.mutex)
+            self.h.work_count = n
+            work_off(&self.h)
+            pthread_mutex_unlock(&self.h.mutex)
+
     def slot(self, name):
         """The machine's number for a router; unknown names raise VrrpError."""
         if name not in self.node.slots:
@@ -266,10 +308,6 @@ cdef class Worker:
         if name not in self.node.tracker_slots:
             raise VrrpError(f"no tracker is named {name!r}")
         return self.node.tracker_slots[name]
-
-    def told_descriptor(self):
-        """The eventfd that becomes readable when there are notices."""
-        return self.h.told
 
     def notices(self):
         """What happened since the last call: a list of (kind, at_ns, router or interface, details)."""

@@ -7,6 +7,7 @@ import time
 
 import pytest
 import redis
+
 from libkv.testing.native.ints import Ints
 from libkv.testing.native.packed import Packed
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-VALUES = ["", "0", "-0", "5", "007", "9223372036854775807", "-9223372036854775808", "9223372036854775808", "3.0", "x" * 44]
+VALUES = [
+    "",
+    "0",
+    "-0",
+    "5",
+    "007",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775808",
+    "3.0",
+    "x" * 44,
+]
 VALUES += ["x" * 45, "y" * 300, "z" * 5000, " 5", "5 ", "1e3", "inf"]
 
 
@@ -61,8 +72,12 @@ def test_many_keys_and_errors(pair):
     pair.finish()
 
 
-@pytest.mark.parametrize("options", [(), ("LEN",), ("IDX",), ("IDX", "MINMATCHLEN", 4), ("IDX", "WITHMATCHLEN"), ("LEN", "IDX"), ("foo",)])
-@pytest.mark.parametrize("a,b", [("ohmytext", "mynewtext"), ("", "abc"), ("aaaa", "aa"), ("abcxyzabc", "xyzabcxyz"), ("12345", "345")])
+@pytest.mark.parametrize(
+    "options", [(), ("LEN",), ("IDX",), ("IDX", "MINMATCHLEN", 4), ("IDX", "WITHMATCHLEN"), ("LEN", "IDX"), ("foo",)]
+)
+@pytest.mark.parametrize(
+    "a,b", [("ohmytext", "mynewtext"), ("", "abc"), ("aaaa", "aa"), ("abcxyzabc", "xyzabcxyz"), ("12345", "345")]
+)
 def test_lcs(pair, a, b, options):
     pair.same("MSET", "a", a, "b", b)
     pair.same("LCS", "a", "b", *options)

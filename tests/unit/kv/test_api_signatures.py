@@ -27,9 +27,9 @@ def public(cls):
 
 
 def parameters(method):
-    """What a caller sees: (name, kind, default) of each parameter but self."""
-    found = list(inspect.signature(method).parameters.values())
-    return [(p.name, p.kind, p.default) for p in found if p.name != "self"]
+    """What a caller sees: (name, kind, default) of each parameter but self; the name of ** is not seen."""
+    found = [p for p in inspect.signature(method).parameters.values() if p.name != "self"]
+    return [(p.name if p.kind is not p.VAR_KEYWORD else "**", p.kind, p.default) for p in found]
 
 
 def missing_names():

@@ -215,6 +215,8 @@ def test_clock(store):
     clock.advance(59.999)
     assert store.pttl("k") == 1
     clock.advance(0.001)
+    assert store.pttl("k") == 0, "it lives through its last millisecond"
+    clock.advance(0.001)
     assert "k" not in store
     clock.now = 5
     assert clock.now == 5 and store.time() == (5, 0)

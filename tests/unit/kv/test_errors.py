@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import redis
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from redis._parsers.base import BaseParser
 
 from libkv import errors
+
+ROOT = Path(__file__).parents[3]
 
 # Of redis-py's exceptions, those that no store raises.
 WITHOUT = {
@@ -100,7 +103,7 @@ def test_import_order_does_not_matter(order):
         "try:\n    raise errors.error_from_reply(b'WRONGPASS no')\n"
         "except redis.AuthenticationError as error:\n    print(type(error).__module__, error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.stdout == "libkv.errors no\n", done.stderr
 
 
@@ -111,5 +114,5 @@ def test_libkv_does_not_import_redis():
         "assert isinstance(errors.LockError('x'), ValueError)\n"
         "print('redis' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.stdout == "False\n", done.stderr

@@ -30,7 +30,7 @@ def changed_or_not(subject, change):
             assert subject.check() == 0
         finally:
             subject.fail_after(-1)
-        allowed += 1 + allowed // 8     # each of the first points, then fewer
+        allowed += 1 + allowed // 8  # each of the first points, then fewer
     raise AssertionError("the change never succeeds")
 
 
@@ -55,7 +55,7 @@ class HashMachine(RuleBasedStateMachine):
             field = b"%d" % source.randrange(1000)
             self.hash.set(field, field[:1], known=False)
             self.model[field] = field[:1]
-        if len(self.model) > self.entries or self.value < 3 and any(len(f) > 2 for f in self.model):
+        if len(self.model) > self.entries or (self.value < 3 and any(len(f) > 2 for f in self.model)):
             self.table = True
 
     @precondition(lambda self: self.model)

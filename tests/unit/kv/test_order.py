@@ -58,7 +58,12 @@ class OrderMachine(RuleBasedStateMachine):
         self.model.add((score, key))
         self.scores[key] = score
 
-    @rule(start=st.integers(-1000, 1000), step=st.sampled_from([-1, 0, 1]), count=st.integers(1, 400), seed=st.integers(0, 99))
+    @rule(
+        start=st.integers(-1000, 1000),
+        step=st.sampled_from([-1, 0, 1]),
+        count=st.integers(1, 400),
+        seed=st.integers(0, 99),
+    )
     def insert_run(self, start, step, count, seed):
         source = random.Random(seed)
         for i in range(count):

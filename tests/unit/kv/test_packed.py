@@ -5,6 +5,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from libkv.testing.native.packed import Packed, entry_size, validate
 
 EDGES = [

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from libkv.engine.registry import command_row, commands_bound, key_positions
 
 import libkv.commands  # binds the commands and seals the table
 from libkv.commands.facts import rows
+from libkv.engine.registry import command_row, commands_bound, key_positions
 
 REFERENCE = json.loads((Path(__file__).parents[2] / "data" / "redis-commands.json").read_text())
 REFERENCE_ROWS = {row["name"]: row for c in REFERENCE["list"] for row in [c, *c.get("subcommands", [])]}

@@ -37,7 +37,7 @@ def changed_or_not(subject, change):
             assert subject.check() == 0
         finally:
             subject.fail_after(-1)
-        allowed += 1 + allowed // 8     # each of the first points, then fewer
+        allowed += 1 + allowed // 8  # each of the first points, then fewer
     raise AssertionError("the change never succeeds")
 
 
@@ -219,7 +219,18 @@ def test_lexical_ranges_over_mixed_scores_are_some_run(tree):
 
 def test_scores_in_a_flat_buffer_are_the_doubles_they_were():
     zset = SortedSet(max_entries=1000)
-    scores = [0.1, 1e17, -1e17, 99999999999999984.0, 5e-324, 1.7976931348623157e308, math.inf, -math.inf, 2.0**63, 12345.0]
+    scores = [
+        0.1,
+        1e17,
+        -1e17,
+        99999999999999984.0,
+        5e-324,
+        1.7976931348623157e308,
+        math.inf,
+        -math.inf,
+        2.0**63,
+        12345.0,
+    ]
     for i, score in enumerate(scores):
         zset.add(score, b"%d" % i)
     assert [zset.score(b"%d" % i) for i in range(len(scores))] == scores

@@ -1,0 +1,72 @@
+# keepkv: make run, make test, make test-asan, make test-tsan, make bench, make docs
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+NEEDED := git make gcc python3-dev python3-venv
+
+# Debian packages that the tests run beside: the real servers, tools of the namespaces, a kernel with IPVS
+TEST_PACKAGES := redis-server redis-tools keepalived frr ipvsadm nginx-light haproxy iproute2 iptables nftables kmod \
+	user-mode-linux tcpdump
+
+.PHONY: run test test-asan test-tsan bench docs lint build needed packages clean
+
+run: build
+	mkdir -p data
+	$(PY) examples/server.py --bind 127.0.0.1 --port 6379 --dir ./data
+
+build: needed $(VENV)/installed
+
+needed:
+	@missing=; \
+	command -v gcc >/dev/null || missing="$$missing gcc"; \
+	$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+	$(PYTHON) -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null \
+		|| missing="$$missing python3-dev"; \
+	if [ -n "$$missing" ]; then echo "missing:$$missing"; echo "apt install$$missing"; exit 1; fi
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q --upgrade pip
+
+SOURCES := $(shell find libkv libvrrp libipvs \( -name '*.pyx' -o -name '*.pxd' -o -name '*.py' \) 2>/dev/null)
+
+# an editable install, its extensions built in place: the examples and the tests run on the tree itself
+$(VENV)/installed: $(VENV)/bin/python setup.py pyproject.toml $(SOURCES)
+	$(PY) -m pip install -q "setuptools>=77" "Cython>=3.1,<4"
+	$(PY) -m pip install -q --no-build-isolation -e '.[test]'
+	touch $@
+
+packages:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		dpkg -s $(TEST_PACKAGES) >/dev/null 2>&1 || { \
+			apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -q -y --no-install-recommends $(TEST_PACKAGES); }; \
+	else \
+		for p in $(TEST_PACKAGES); do \
+			dpkg -s $$p >/dev/null 2>&1 || echo "missing Debian package $$p: tests that need it are skipped by name"; \
+		done; \
+	fi
+
+test: build packages
+	tests/run
+
+test-asan: needed packages $(VENV)/installed
+	tests/run --sanitize address,undefined
+
+test-tsan: needed $(VENV)/installed
+	tests/run --sanitize thread
+
+bench: build packages
+	$(PY) -m benchmarks
+
+docs: build
+	$(PY) docs/build/all.py
+
+lint: build
+	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/cython-lint libkv libvrrp libipvs
+
+clean:
+	rm -rf build dist *.egg-info $(VENV)
+	find libkv libvrrp libipvs -name '*.so' -delete

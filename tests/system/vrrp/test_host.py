@@ -1,0 +1,326 @@
+"""Our routers against each other in network namespaces: takeovers, deaths, pauses, links, conflicts."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+from lab import ROOT, VIP, VIP6, Lab, Process, missing, sh, until
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=f"missing {missing()}")
+
+
+@pytest.fixture(scope="module")
+def shared_lab(tmp_path_factory):
+    lab = Lab(tmp_path_factory.mktemp("vrrp"))
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def lab(shared_lab):
+    yield shared_lab
+    shared_lab.reset()
+
+
+def pair(lab, **settings):
+    first, second = lab.agent(1, 200, **settings), lab.agent(2, 100, **settings)
+    assert lab.wait_owner(1)
+    assert until(lambda: first.state() == "Master" and second.state() == "Backup")
+    return first, second
+
+
+def test_graceful_stop_hands_over_and_leaves_nothing(lab):
+    first, second = pair(lab)
+    first.stop()
+    assert lab.wait_owner(2)
+    assert first.states() == ["Backup", "Master", "Initialize"]
+    assert first.status()["priority_zero_sent"] == 1
+    second.stop()
+    assert lab.owners() == []
+    assert second.status()["priority_zero_received"] == 1
+    assert second.status()["dropped"] == {}
+
+
+def test_worker_killed_the_guardian_hands_over(lab):
+    first, second = pair(lab, interval=1.0)
+    guardian = first.guardian
+    assert guardian and os.path.exists(f"/proc/{guardian}")
+    first.kill()
+    assert until(lambda: 1 not in lab.owners(), 0.6), "before the lease (1 s at least) could end"
+    assert lab.wait_owner(2, timeout=1.5), "a skew time later, not three intervals"
+    assert until(lambda: not os.path.exists(f"/proc/{guardian}"))
+    second.stop()
+    assert second.status()["priority_zero_received"] == 1
+
+
+def test_worker_and_guardian_killed_the_lease_ends(lab):
+    first, _ = pair(lab, interval=0.3)
+    os.kill(first.guardian, signal.SIGKILL)
+    first.kill()
+    assert until(lambda: lab.owners() == [2], 3.5)
+
+
+def test_guardian_goes_with_a_graceful_stop(lab):
+    first, _ = pair(lab)
+    guardian = first.guardian
+    first.stop()
+    assert until(lambda: not os.path.exists(f"/proc/{guardian}"))
+
+
+@pytest.mark.parametrize("pause", [0.15, 2.0])
+def test_a_stopped_worker_never_puts_the_address_back_while_the_peer_is_master(lab, pause):
+    first, second = pair(lab, preempt=False)
+    monitor = lab.monitor(1)
+    first.send(signal.SIGSTOP)
+    time.sleep(pause)
+    if pause > 1:
+        assert lab.owners() == [2], "the lease ended, the peer took over"
+    mark = len(monitor.log.read_text())
+    first.send(signal.SIGCONT)
+    time.sleep(0.6)
+    after = [x for x in monitor.log.read_text()[mark:].splitlines() if VIP in x and not x.startswith("Deleted")]
+    if pause > 1:
+        assert after == [], "not even for one netlink message"
+        assert lab.owners() == [2] and first.state() == "Backup"
+        first.stop()
+        assert first.status()["gaps"] == 1
+    else:
+        assert lab.owners() == [1] and second.states() == ["Backup"], "shorter than three intervals: nothing happens"
+
+
+def test_link_down_and_up(lab):
+    first, _ = pair(lab)
+    lab.link(1, False)
+    assert lab.wait_owner(2)
+    assert until(lambda: first.state() == "Fault")
+    lab.link(1, True)
+    assert lab.wait_owner(1)
+
+
+def test_interface_deleted_renamed_and_created_again(lab):
+    first = lab.agent(1, 200)
+    assert lab.wait_owner(1)
+    space = lab.spaces[0]
+    sh("ip", "-n", space, "link", "set", "eth0", "down")
+    sh("ip", "-n", space, "link", "set", "eth0", "name", "other")
+    sh("ip", "-n", space, "link", "set", "other", "up")
+    assert until(lambda: first.state() == "Master"), "followed by its index"
+    assert f" {VIP}/" in sh("ip", "-n", space, "-o", "addr", "show", "dev", "other")
+    sh("ip", "-n", space, "link", "set", "other", "down")
+    sh("ip", "-n", space, "link", "set", "other", "name", "eth0")
+    sh("ip", "-n", space, "link", "del", "eth0")
+    assert until(lambda: first.state() == "Fault")
+    sh("ip", "link", "add", f"{lab.tag}v1", "type", "veth", "peer", "name", "eth0", "netns", space)
+    sh("ip", "link", "set", f"{lab.tag}v1", "master", lab.bridge, "up")
+    sh("ip", "-n", space, "link", "set", "eth0", "up")
+    sh("ip", "-n", space, "addr", "add", "10.77.0.1/24", "dev", "eth0")
+    sh("ip", "-n", space, "addr", "add", "fd77::1/64", "dev", "eth0", "nodad")
+    sh("ip", "-n", space, "addr", "add", "fe80::7:1/64", "dev", "eth0", "nodad")
+    assert lab.wait_owner(1)
+
+
+def test_three_routers_and_two_virtual_routers_in_opposite_directions(lab):
+    agents = [lab.agent(n, 50 * n) for n in (1, 2, 3)]
+    assert lab.wait_owner(3)
+    agents[2].kill()
+    os.kill(agents[2].guardian, signal.SIGKILL) if os.path.exists(f"/proc/{agents[2].guardian}") else None
+    assert lab.wait_owner(2)
+    agents[1].stop()
+    assert lab.wait_owner(1)
+    lab.reset()
+    for n, (one, two) in ((1, (200, 100)), (2, (100, 200))):
+        lab.agents(
+            n,
+            [
+                {
+                    "name": "a",
+                    "interface": "eth0",
+                    "vrid": 1,
+                    "addresses": [f"{VIP}/24"],
+                    "priority": one,
+                    "interval": 0.1,
+                },
+                {
+                    "name": "b",
+                    "interface": "eth0",
+                    "vrid": 2,
+                    "addresses": ["10.77.0.101/24"],
+                    "priority": two,
+                    "interval": 0.1,
+                },
+            ],
+        )
+    assert lab.wait_owner(1) and lab.wait_owner(2, "10.77.0.101")
+    lab.processes[0].stop()
+    assert lab.wait_owner(2) and lab.wait_owner(2, "10.77.0.101")
+
+
+def test_ipv6(lab):
+    addresses = [f"{a}/64" for a in VIP6]
+    first = lab.agent(1, 200, addresses=addresses)
+    lab.agent(2, 100, addresses=addresses)
+    assert all(lab.wait_owner(1, a) for a in VIP6)
+    shown = sh("ip", "-n", lab.spaces[0], "addr", "show", "dev", "eth0")
+    assert "tentative" not in shown and "nodad" in shown
+    sh("ip", "netns", "exec", lab.spaces[2], "ping", "-6", "-c", "1", "-W", "2", VIP6[1])
+    first.kill()
+    assert all(lab.wait_owner(2, a) for a in VIP6)
+
+
+def test_unicast_peers(lab):
+    first = lab.agent(1, 200, peers=["10.77.0.2"], check_peers=True)
+    second = lab.agent(2, 100, peers=["10.77.0.1"], check_peers=True)
+    assert lab.wait_owner(1)
+    first.stop()
+    assert lab.wait_owner(2)
+    second.stop()
+    assert second.status()["adverts_received"] >= 2
+
+
+def test_an_address_that_somebody_deletes_comes_back_three_times_and_then_there_is_a_fight(lab):
+    first = lab.agent(1, 200, hold_time=60)
+    assert lab.wait_owner(1)
+    for _ in range(3):
+        sh("ip", "-n", lab.spaces[0], "addr", "del", f"{VIP}/24", "dev", "eth0")
+        assert lab.wait_owner(1)
+    sh("ip", "-n", lab.spaces[0], "addr", "del", f"{VIP}/24", "dev", "eth0")
+    assert until(lambda: first.state() == "Fault")
+    assert lab.owners() == []
+    first.stop()
+    assert first.status()["addresses_repaired"] == 3
+
+
+def test_an_address_that_was_there_before_is_not_ours_to_remove(lab):
+    sh("ip", "-n", lab.spaces[0], "addr", "add", f"{VIP}/24", "dev", "eth0")
+    first = lab.agent(1, 200)
+    assert until(lambda: first.state() == "Master")
+    first.stop()
+    assert lab.owners() == [1]
+
+
+def test_a_start_removes_what_a_dead_life_left(lab):
+    first = lab.agent(1, 200, lease=False)
+    assert lab.wait_owner(1)
+    os.kill(first.guardian, signal.SIGKILL)
+    first.kill()
+    assert lab.owners() == [1], "no lease, no guardian: left behind"
+    lab.agent(2, 250)
+    assert until(lambda: lab.holds(2))
+    lab.agent(1, 200)
+    assert lab.wait_owner(2)
+
+
+def test_other_addresses_stay(lab):
+    space = lab.spaces[0]
+    sh("ip", "-n", space, "addr", "add", "10.77.0.55/32", "dev", "eth0")
+    first, _ = pair(lab)
+    sh("ip", "-n", space, "addr", "add", "10.77.0.56/32", "dev", "eth0")
+    first.stop()
+    assert lab.holds(1, "10.77.0.55") and lab.holds(1, "10.77.0.56") and lab.holds(1, "10.77.0.1")
+
+
+def test_a_hung_owner_resigns(lab):
+    """The agent never touches its heartbeat."""
+    lab.agent(2, 100)
+    first = lab.agent(1, 200, host={"hang_timeout": 1.0})
+    assert until(lambda: "Master" in first.states())
+    assert until(lambda: first.state() == "Fault", 3)
+    assert lab.wait_owner(2)
+
+
+def test_an_interface_that_comes_later(lab):
+    agent = lab.agent(1, 200, interface="late0", source="10.78.0.1")
+    assert until(lambda: agent.state() == "Fault")
+    sh("ip", "-n", lab.spaces[0], "link", "add", "late0", "type", "veth", "peer", "name", "late1")
+    sh("ip", "-n", lab.spaces[0], "link", "set", "late1", "up")
+    sh("ip", "-n", lab.spaces[0], "link", "set", "late0", "up")
+    assert until(lambda: agent.state() == "Master")
+    sh("ip", "-n", lab.spaces[0], "link", "del", "late0")
+    assert until(lambda: agent.state() == "Fault")
+
+
+def test_gratuitous_arp_moves_the_neighbour_entry(lab):
+    first, _ = pair(lab)
+    client = lab.spaces[2]
+    sh("ip", "netns", "exec", client, "ping", "-c", "1", "-W", "2", VIP)
+    before = sh("ip", "-n", client, "neigh", "show", VIP)
+    first.stop()
+    assert lab.wait_owner(2)
+    assert until(lambda: sh("ip", "-n", client, "neigh", "show", VIP).split()[4] != before.split()[4], 2)
+
+
+@pytest.mark.parametrize("count", [60])
+def test_many_virtual_routers_take_over_together(lab, count):
+    def routers(priority):
+        return [
+            {
+                "name": f"r{i}",
+                "interface": "eth0",
+                "vrid": i,
+                "addresses": [f"10.77.1.{i}/32"],
+                "priority": priority,
+                "interval": 0.3,
+                "garp_delay": 0,
+            }
+            for i in range(1, count + 1)
+        ]
+
+    def held(n):
+        shown = sh("ip", "-n", lab.spaces[n - 1], "-o", "addr", "show", "dev", "eth0")
+        return sum(f" 10.77.1.{i}/" in shown for i in range(1, count + 1))
+
+    first = lab.agents(1, routers(200))
+    assert until(lambda: held(1) == count)
+    lab.agents(2, routers(100))
+    time.sleep(1.5)
+    assert (held(1), held(2)) == (count, 0), "stable"
+    first.kill()
+    assert until(lambda: (held(1), held(2)) == (0, count), 3)
+
+
+FORKS = """
+import os, sys, time
+from libvrrp.config import Address, Config, Router
+from libvrrp.errors import VrrpError
+from libvrrp.host import Host
+
+with Host(Config((Router("a", "eth0", 51, (Address("10.77.0.100/24"),), interval=0.1),))) as host:
+    while host.state("a") != "Master":
+        time.sleep(0.01)
+    if os.fork() == 0:
+        try:
+            host.set_priority("a", 9)
+        except VrrpError:
+            sys.exit(0)         # runs atexit and every destructor of the child
+        os._exit(1)
+    print("child", os.wait()[1], flush=True)
+    time.sleep(0.5)
+    print("guardian", os.path.exists(f"/proc/{host.status()['guardian']}"), host.state("a"), flush=True)
+    time.sleep(30)
+"""
+
+
+def test_a_fork_of_the_application_changes_nothing(lab):
+    process = Process(lab, lab.spaces[0], [sys.executable, "-c", FORKS], "forks")
+    lab.processes.append(process)
+    assert until(lambda: "guardian" in process.log.read_text())
+    assert process.log.read_text().splitlines() == ["child 0", "guardian True Master"]
+    assert lab.owners() == [1]
+
+
+def test_without_capabilities_the_missing_ones_are_named():
+    code = (
+        "from libvrrp.config import Config\nfrom libvrrp.errors import CapabilityError\nfrom libvrrp.host import Host\n"
+        "try:\n    Host(Config())\nexcept CapabilityError as error:\n    print(error)"
+    )
+    command = ["setpriv", "--bounding-set=-net_admin,-net_raw", "--inh-caps=-all", sys.executable, "-c", code]
+    shown = subprocess.run(
+        command, capture_output=True, text=True, timeout=20, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert shown.stdout.startswith("CAP_NET_ADMIN and CAP_NET_RAW missing"), shown.stderr
+    assert "libvrrp.testing" in shown.stdout

@@ -1,0 +1,207 @@
+"""Our routers beside keepalived's and FRR's, in both roles."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+from lab import VIP, VIP6, Lab, Process, missing, sh, until
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=f"missing {missing()}")
+needs_keepalived = pytest.mark.skipif(not shutil.which("keepalived"), reason="missing keepalived (package keepalived)")
+needs_frr = pytest.mark.skipif(not os.path.exists("/usr/lib/frr/vrrpd"), reason="missing vrrpd (package frr)")
+
+
+@pytest.fixture(scope="module")
+def shared_lab(tmp_path_factory):
+    lab = Lab(tmp_path_factory.mktemp("peers"), count=2, tag="kp")
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def lab(shared_lab):
+    yield shared_lab
+    shared_lab.reset()
+
+
+V4 = f"virtual_ipaddress {{\n {VIP}/24\n}}"
+V6 = "virtual_ipaddress {\n" + "".join(f" {a}/64\n" for a in VIP6) + "}"
+PASS = "authentication {\n auth_type PASS\n auth_pass s3cret\n}"
+AH = "authentication {\n auth_type AH\n auth_pass s3cret\n}"
+V3 = "version 3\nadvert_int 0.1"
+
+KINDS = {
+    "v2": (f"version 2\nadvert_int 1\n{V4}", {"version": 2, "interval": 1.0}),
+    "v2-PASS": (
+        f"version 2\nadvert_int 1\n{PASS}\n{V4}",
+        {"version": 2, "interval": 1.0, "auth_type": "PASS", "auth_pass": "s3cret"},
+    ),
+    "v2-AH": (
+        f"version 2\nadvert_int 1\n{AH}\n{V4}",
+        {"version": 2, "interval": 1.0, "auth_type": "AH", "auth_pass": "s3cret"},
+    ),
+    "v3": (f"{V3}\n{V4}", {}),
+    "v3-unicast": (
+        V3
+        + "\nunicast_src_ip 10.77.0.{kn}\nunicast_peer {{\n 10.77.0.{on}\n}}\n"
+        + V4.replace("{", "{{").replace("}", "}}"),
+        {"peers": ["10.77.0.{kn}"], "check_peers": True},
+    ),
+    "v3-ipv6": (f"{V3}\n{V6}", {"addresses": [f"{a}/64" for a in VIP6]}),
+}
+
+
+def prepared(kind, ours, theirs):
+    body, settings = KINDS[kind]
+    if kind == "v3-unicast":
+        body = body.format(kn=theirs, on=ours)
+        settings = settings | {"peers": [f"10.77.0.{theirs}"]}
+    return body, settings
+
+
+@needs_keepalived
+@pytest.mark.parametrize("kind", KINDS)
+def test_ours_is_master_and_keepalived_takes_over(lab, kind):
+    body, settings = prepared(kind, 1, 2)
+    address = VIP6[1] if kind == "v3-ipv6" else VIP
+    ours = lab.agent(1, 200, **settings)
+    assert lab.wait_owner(1, address)
+    lab.keepalived(2, body, priority=100)
+    assert not until(lambda: lab.owners(address) != [1], 2.5), "keepalived believes our adverts"
+    ours.stop()
+    assert lab.wait_owner(2, address), "a graceful stop"
+    assert ours.status()["dropped"] == {} and ours.status()["conflicts"] == 0
+
+
+@needs_keepalived
+@pytest.mark.parametrize("kind", KINDS)
+def test_keepalived_is_master_and_ours_takes_over(lab, kind):
+    body, settings = prepared(kind, 2, 1)
+    address = VIP6[1] if kind == "v3-ipv6" else VIP
+    theirs = lab.keepalived(1, body, priority=200)
+    assert until(lambda: lab.owners(address) == [1])
+    ours = lab.agent(2, 100, **settings)
+    assert not until(lambda: lab.owners(address) != [1], 2.5), "we believe keepalived's adverts"
+    theirs.stop()
+    assert lab.wait_owner(2, address)
+    ours.stop()
+    status = ours.status()
+    assert status["priority_zero_received"] >= 1 and status["adverts_received"] >= 2
+    assert status["dropped"] == {}, "every one of keepalived's adverts is believed"
+
+
+@needs_keepalived
+def test_a_higher_router_of_ours_preempts_keepalived(lab):
+    lab.keepalived(1, KINDS["v3"][0], priority=100)
+    assert until(lambda: lab.owners() == [1])
+    ours = lab.agent(2, 200)
+    assert lab.wait_owner(2)
+    lab.processes[0].stop()
+    assert ours.state() == "Master"
+
+
+@needs_keepalived
+def test_a_higher_keepalived_preempts_us(lab):
+    ours = lab.agent(1, 100)
+    assert lab.wait_owner(1)
+    lab.keepalived(2, KINDS["v3"][0], priority=200)
+    assert lab.wait_owner(2)
+    assert until(lambda: ours.state() == "Backup")
+
+
+@needs_keepalived
+def test_our_worker_killed_beside_keepalived(lab):
+    ours = lab.agent(1, 200, **KINDS["v2"][1])
+    assert lab.wait_owner(1)
+    lab.keepalived(2, KINDS["v2"][0], priority=100)
+    until(lambda: False, 2.0)
+    ours.kill()
+    assert until(lambda: lab.owners() == [2], 2.0), "the guardian's priority 0, believed by keepalived"
+
+
+class Frr:
+    """zebra and vrrpd with one virtual router, in the first namespace of a lab."""
+
+    def __init__(self, lab, priority):
+        self.lab, self.space = lab, lab.spaces[0]
+        self.path = lab.path / f"frr{priority}"
+        self.path.mkdir(exist_ok=True)
+        conf = self.path / "frr.conf"
+        conf.write_text(
+            f"interface eth0\n vrrp 51 version 3\n vrrp 51 priority {priority}\n"
+            f" vrrp 51 advertisement-interval 100\n vrrp 51 ip {VIP}\n"
+        )
+        for part in (self.path, *self.path.parents):
+            if part == lab.path.parents[2]:
+                break
+            part.chmod(0o777)
+        shutil.chown(self.path, "frr", "frr")
+        ip = ("ip", "-n", self.space)
+        sh(*ip, "link", "add", "vrrp4-51", "link", "eth0", "type", "macvlan", "mode", "bridge")
+        sh(*ip, "link", "set", "vrrp4-51", "address", "00:00:5e:00:01:33")
+        sh(*ip, "addr", "add", f"{VIP}/24", "dev", "vrrp4-51")
+        sh(*ip, "link", "set", "vrrp4-51", "up")
+        self.processes = []
+        for name, config in (("zebra", "/dev/null"), ("vrrpd", str(conf))):
+            command = [f"/usr/lib/frr/{name}", "-i", f"{self.path}/{name}.pid", "-z", f"{self.path}/zserv.api"]
+            command += ["--vty_socket", str(self.path), "-f", config]
+            self.processes.append(Process(lab, self.space, command, f"{name}-{len(lab.processes)}"))
+            lab.processes.append(self.processes[-1])
+            until(lambda vty=self.path / f"{name}.vty": vty.exists())
+
+    def shown(self):
+        text = sh("vtysh", "--vty_socket", str(self.path), "-c", "show vrrp json", check=False)
+        try:
+            return json.loads(text)[0]["v4"]
+        except (ValueError, LookupError):
+            return {}
+
+    def state(self):
+        return self.shown().get("status")
+
+    def close(self):
+        for process in reversed(self.processes):
+            process.stop()
+        sh("ip", "-n", self.space, "link", "del", "vrrp4-51", check=False)
+
+
+@pytest.fixture
+def frr(lab):
+    running = []
+
+    def start(priority):
+        running.append(Frr(lab, priority))
+        return running[0]
+
+    yield start
+    for one in running:
+        one.close()
+
+
+@needs_frr
+def test_frr_is_master_and_ours_takes_over(lab, frr):
+    theirs = frr(200)
+    assert until(lambda: theirs.state() == "Master"), theirs.shown()
+    ours = lab.agent(2, 100)
+    assert not until(lambda: ours.state() == "Master", 1.5)
+    theirs.processes[1].send(signal.SIGTERM)
+    assert until(lambda: ours.state() == "Master")
+    ours.stop()
+    assert ours.status()["adverts_received"] > 10 and ours.status()["dropped"] == {}
+
+
+@needs_frr
+def test_ours_is_master_and_frr_takes_over(lab, frr):
+    ours = lab.agent(2, 200)
+    assert until(lambda: ours.state() == "Master")
+    theirs = frr(100)
+    assert until(lambda: theirs.state() == "Backup"), theirs.shown()
+    assert not until(lambda: theirs.state() == "Master", 1.5), "FRR believes our adverts"
+    ours.stop()
+    assert until(lambda: theirs.state() == "Master")
+    assert ours.status()["conflicts"] <= 1
