@@ -12,12 +12,9 @@ import os
 import platform
 import signal
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 
-from libkv.server.configure import put_directive, read_config, set_config_file
-
-from libkv import Store
+from libkv import Store, __version__
 from libkv.configfile import (
     CommandLine,
     ConfigFileError,
@@ -29,6 +26,7 @@ from libkv.configfile import (
     without_effect,
 )
 from libkv.server import ListenError, Server
+from libkv.server.configure import put_directive, read_config, set_config_file
 from libkv.server.daemon import (
     daemonize,
     find_supervisor,
@@ -93,13 +91,6 @@ class Stop:
             self.server.end()
 
 
-def keepkv_version() -> str:
-    try:
-        return version("keepkv")
-    except PackageNotFoundError:
-        return "0"
-
-
 def bits() -> str:
     return platform.architecture()[0].removesuffix("bit")
 
@@ -129,7 +120,7 @@ def prepare(config: dict[str, str], has_file: bool) -> tuple[str, str]:
     if config["daemonize"] == "yes" and not supervisor:
         daemonize()
     log.warning("libkv is starting")
-    log.warning("libkv version=%s, Redis 7.0.15, bits=%s, pid=%d, just started", keepkv_version(), bits(), os.getpid())
+    log.warning("libkv version=%s, Redis 7.0.15, bits=%s, pid=%d, just started", __version__, bits(), os.getpid())
     if has_file:
         log.warning("Configuration loaded")
     else:
@@ -164,7 +155,7 @@ def announce(config: dict[str, str], lines: list[Line], server: Server) -> None:
         or (not chosen and not config["logfile"])
         or (not config["logfile"] and sys.stdout.isatty())
     ):
-        banner = BANNER.format(version=keepkv_version(), bits=bits(), port=server.port, pid=os.getpid())
+        banner = BANNER.format(version=__version__, bits=bits(), port=server.port, pid=os.getpid())
         log.info(banner, extra={"raw": True})
     else:
         log.info("Running mode=standalone, port=%d.", server.port)
@@ -220,7 +211,7 @@ def main(arguments: list[str]) -> int:
     """The program; returns its exit status."""
     command_line = parse_command_line(arguments)
     if command_line.action == "version":
-        print(f"libkv server v={keepkv_version()} redis=7.0.15 bits={bits()} python={platform.python_version()}")
+        print(f"libkv server v={__version__} redis=7.0.15 bits={bits()} python={platform.python_version()}")
         return 0
     if command_line.action == "help":
         sys.stderr.write(USAGE)

@@ -2,7 +2,7 @@
 
     member     a real server and its checks; up while all of them are
     pool       a virtual service and its members; has its quorum while the members that are up weigh enough:
-               up -> down below quorum - hysteresis, down -> up from quorum + hysteresis
+               up -> down below quorum - hysteresis, down -> up from quorum + hysteresis (or with all members up)
     sorry      a server that stands in while the quorum is lost: then the members leave
 
 A verdict changes the wanted table, and the plane's table is reconciled with it: only what differs is touched.
@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from libipvs.checks.host import Host, Timer, Watch
-from libipvs.checks.kinds import Check
+from libipvs.checks.kinds import BfdCheck, Check
 from libipvs.errors import ForeignService, InvalidRequest, IpvsError, NoSuchServer, NoSuchService
 from libipvs.model import MAX_WEIGHT, Pool, RealServer, ServerKey, ServiceKey, ServiceStatus, VirtualService
 from libipvs.ownership import Ownership
@@ -85,7 +85,7 @@ class SupervisedPool:
             raise InvalidRequest(f"{self.service.key}: quorum {self.quorum} must be at least 1")
         if not 0 <= self.hysteresis < self.quorum:
             raise InvalidRequest(
-                f"{self.service.key}: hysteresis {self.hysteresis} must be from 0 to {self.quorum - 1}, below the quorum"
+                f"{self.service.key}: hysteresis {self.hysteresis} must be from 0 to {self.quorum - 1} (below quorum)"
             )
         if self.drain < 0:
             raise InvalidRequest(f"{self.service.key}: drain {self.drain} must not be negative")
@@ -192,7 +192,8 @@ class Supervisor:
         Raises InvalidRequest, ForeignService, Unsupported (nothing was changed); OSError (the state file); Refused or
         PartiallyApplied (it is tried again every second; calling again does so too).
         """
-        wanted = {pool.key: pool for pool in (pools := list(pools))}
+        pools = list(pools)
+        wanted = {pool.key: pool for pool in pools}
         if len(wanted) != len(pools):
             raise InvalidRequest("a virtual service is configured twice")
         table = self.plane.table()
@@ -264,8 +265,8 @@ class Supervisor:
             try:
                 if setting("expire_quiescent_template") == 0:
                     log.warning(
-                        "%s is persistent: clients it knows keep coming to a server of weight 0 (inhibited or draining) "
-                        "unless net.ipv4.vs.expire_quiescent_template is 1",
+                        "%s is persistent: clients it knows keep coming to a server of weight 0 (inhibited or "
+                        "draining) unless net.ipv4.vs.expire_quiescent_template is 1",
                         pool.key,
                     )
             except InvalidRequest:
@@ -434,6 +435,14 @@ class Supervisor:
                     watch.suspend()
                 else:
                     watch.resume()
+
+    def bfd(self, name: str, up: bool) -> None:
+        """A BFD session has come up or gone down: every BFD_CHECK of that name follows."""
+        for pool in list(self._pools.values()):
+            for member in list(pool.members.values()):
+                for watch in member.watches:
+                    if isinstance(watch.check, BfdCheck) and watch.check.name == name:
+                        watch.feed(up, f"BFD session {name} {'up' if up else 'down'}")
 
     # -- what it is like
 

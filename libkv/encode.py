@@ -65,7 +65,7 @@ class Encoder:
         """A whole reply with every string in it decoded; containers are new ones."""
         if isinstance(reply, bytes):
             return reply.decode(self.encoding, self.encoding_errors)
-        if isinstance(reply, list | set):  # redis-py gives a list for a set too, which may hold what has no hash
+        if isinstance(reply, list):
             return [self.decode_reply(item) for item in reply]
         if isinstance(reply, dict):
             return {self.decode_reply(key): self.decode_reply(value) for key, value in reply.items()}

@@ -9,8 +9,9 @@ cdef class StoreCore:
     cdef bint forked            # in the child of a fork, and this store belongs to the parent
     cdef int users              # calls in work, counted under the GIL
     cdef long long cron_due     # monotonic ms
-    cdef bint started           # a server or a journal works on it: a fork's child may not
     cdef readonly set servers   # running servers (strong: a running server keeps its store, and this keeps nothing alive)
+    cdef bint utf8              # str arguments are strict UTF-8
+    cdef bint decodes           # replies are str
     cdef object __weakref__
     cdef int enter(self) except -1
     cdef void leave(self) noexcept
@@ -20,4 +21,5 @@ cdef class Session:
     cdef CSession* s
     cdef readonly StoreCore store
     cdef readonly bint closed
+    cdef int users              # calls in work, counted under the GIL
     cdef object __weakref__

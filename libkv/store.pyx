@@ -8,23 +8,28 @@ import os
 import weakref
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint64_t
+from cpython.exc cimport PyErr_Clear
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
 
 from libkv.engine.checks cimport check_all
 from libkv.engine.clock cimport mono_ns
 from libkv.engine.config cimport config_put
 from libkv.engine.decode cimport decode_reply
-from libkv.engine.lock cimport lock_give, lock_take
+from libkv.engine.direct cimport DIRECT_DONE, DIRECT_MAX, DIRECT_NIL, direct_get, direct_set
+from libkv.engine.lock cimport lock_give, lock_take, lock_try
 from libkv.engine.replay cimport replay_effects
 from libkv.engine.session cimport session_data, session_free, session_new, session_run
 from libkv.engine.store cimport kv_cron, kv_delete, kv_new
-from libkv.engine.types cimport S_EMBEDDED, Arg, Reply
+from libkv.engine.types cimport S_CLOSE_AFTER, S_CLOSE_ASAP, S_EMBEDDED, Arg, Kv, Reply
 from libkv.structures.alloc cimport heap_fail_after
 from libkv.structures.buffer cimport Buffer, buffer_free, buffer_init, buffer_trim
+from libkv.structures.cell cimport Slice
 
-from libkv.errors import DataError, KvError, ResponseError, StoreClosed, StoreForked
+from libkv.errors import DataError, ResponseError, StoreClosed, StoreForked
+
+cdef extern from "Python.h":
+    const char* PyUnicode_AsUTF8AndSize(object, Py_ssize_t*)
 
 cdef enum:
     ARGS_ON_STACK = 24
@@ -124,29 +129,87 @@ cdef class StoreCore:
     def execute(self, args, Session session=None):
         """Runs one command (a tuple of bytes) and returns its reply; an error reply is returned, not raised.
 
-        bytes for bulk and simple strings, int, None, list; with RESP3 (HELLO 3) also dict, set, float, bool.
+        bytes for bulk and simple strings, int, None, list; with RESP3 (HELLO 3) also dict, float, bool.
         """
-        cdef CSession* s = session_of(self, session)
+        cdef CSession* s
         self.enter()
         try:
-            run_cron(self)
-            return self.run(args, s)
+            s = session_enter(self, session)
+            try:
+                run_cron(self)
+                return self.run(args, s)
+            finally:
+                session_leave(session)
         finally:
             self.leave()
 
     def execute_many(self, commands, Session session=None):
         """Runs commands in order and returns the list of their replies."""
-        cdef CSession* s = session_of(self, session)
+        cdef CSession* s
         self.enter()
         try:
-            run_cron(self)
-            return [self.run(args, s) for args in commands]
+            s = session_enter(self, session)
+            try:
+                run_cron(self)
+                return [self.run(args, s) for args in commands]
+            finally:
+                session_leave(session)
         finally:
             self.leave()
 
-    def new_session(self, database=0):
-        """A session of its own: database, MULTI, WATCH, name, protocol."""
-        return Session(self, database)
+    def new_session(self, database=0, protocol=2):
+        """A session of its own: database, MULTI, WATCH, name, protocol (2 or 3)."""
+        return Session(self, database, protocol)
+
+    # ---- hot methods: compiled, with the GIL held while the lock is free (a bounded command each)
+
+    def set_encoding(self, bint utf8, bint decodes):
+        """How get() and set() treat str: utf8: strict UTF-8, else they leave it to the general way; decodes: replies
+        are str."""
+        self.utf8 = utf8
+        self.decodes = decodes
+
+    def get(self, name):
+        """The string value of a key, or None; ResponseError when the key holds something else.  Redis: GET."""
+        cdef const char* p
+        cdef Py_ssize_t n
+        cdef Slice value
+        cdef char scratch[24]
+        cdef int found
+        if self.closed or self.forked or not text(self, name, &p, &n) or not lock_try(self.kv):
+            return self.execute_command("GET", name)
+        found = direct_get(self.kv, p, n, scratch, &value)
+        if found == DIRECT_DONE:
+            out = PyBytes_FromStringAndSize(value.p, value.n) if value.n <= DIRECT_MAX else None
+            lock_give(self.kv)
+            if out is not None:
+                return (<bytes>out).decode("utf-8") if self.decodes else out
+            return self.execute_command("GET", name)
+        lock_give(self.kv)
+        return None if found == DIRECT_NIL else self.execute_command("GET", name)
+
+    def set(self, name, value, ex=None, px=None, nx=False, xx=False, keepttl=False, get=False, exat=None, pxat=None,
+            ifeq=None, ifne=None, ifdeq=None, ifdne=None):
+        """Sets a key to a string; True, or None when nx or xx forbids it.  Redis: SET.
+
+        ex, px: expiry in seconds or milliseconds (int or timedelta); exat, pxat: as Unix time (int or datetime).
+        nx, xx: only when the key is absent, or present.  keepttl: the present expiry stays.  get: returns the value
+        that was there before.
+        """
+        cdef const char* p
+        cdef Py_ssize_t n
+        cdef const char* v
+        cdef Py_ssize_t v_n
+        cdef int done
+        if (ex is None and px is None and nx is False and xx is False and keepttl is False and get is False
+                and exat is None and pxat is None and ifeq is None and ifne is None and ifdeq is None and ifdne is None
+                and not self.closed and not self.forked and text(self, name, &p, &n) and text(self, value, &v, &v_n)
+                and lock_try(self.kv)):
+            done = direct_set(self.kv, p, n, v, v_n)
+            lock_give(self.kv)
+            if done == DIRECT_DONE:
+                return True
+        return self._set_with_options(name, value, ex, px, nx, xx, keepttl, get, exat, pxat, ifeq, ifne, ifdeq, ifdne)
 
     def close(self):
         """Ends the store: servers stop, sessions end, memory goes back.  Calls in work finish.  Twice does no harm."""
@@ -267,6 +330,20 @@ cdef class StoreCore:
             self.leave()
 
 
+cdef inline bint text(StoreCore store, value, const char** p, Py_ssize_t* n) noexcept:
+    """The bytes of a bytes, or of a str in UTF-8; False: something else, or the encoding is another."""
+    if type(value) is bytes:
+        p[0] = PyBytes_AS_STRING(<bytes>value)
+        n[0] = PyBytes_GET_SIZE(<bytes>value)
+        return True
+    if type(value) is str and store.utf8:
+        p[0] = PyUnicode_AsUTF8AndSize(value, n)
+        if p[0] == NULL:
+            PyErr_Clear()               # the general way raises it
+        return p[0] != NULL
+    return False
+
+
 cdef list words(value):
     if isinstance(value, bool):
         return ["yes" if value else "no"]
@@ -277,27 +354,45 @@ cdef list words(value):
 
 cdef void end(StoreCore store) noexcept:
     """Frees what a closed store holds; its handles look at `closed` before they touch their session."""
-    cdef CSession* s
     if store.kv == NULL:
         return
-    while store.kv.sessions != NULL:
-        s = store.kv.sessions
-        session_free(s)
-    kv_delete(store.kv)
+    cdef Kv* kv = store.kv
     store.kv = NULL
     store.own = NULL
+    with nogil:
+        while kv.sessions != NULL:
+            session_free(kv.sessions)
+        kv_delete(kv)
 
 
-cdef CSession* session_of(StoreCore store, Session session) except NULL:
-    if store.closed:
-        raise StoreClosed("the store is closed")
+cdef CSession* session_enter(StoreCore store, Session session) except NULL:
+    """The session a call runs in; until session_leave it is not freed."""
     if session is None:
         return store.own
     if session.closed:
         raise StoreClosed("the session is closed")
     if session.store is not store:
         raise ValueError("the session belongs to another store")
+    session.users += 1
     return session.s
+
+
+cdef void session_leave(Session session) noexcept:
+    if session is None:
+        return
+    session.users -= 1
+    if session.s != NULL and session.s.flags & (S_CLOSE_AFTER | S_CLOSE_ASAP):
+        session.closed = True           # QUIT
+    if session.closed and session.users == 0:
+        session_end(session)
+
+
+cdef void session_end(Session session) noexcept:
+    cdef CSession* s = session.s
+    session.s = NULL
+    if s != NULL and session.store.kv != NULL and not session.store.forked:
+        with nogil:
+            session_free(s)
 
 
 cdef void run_cron(StoreCore store) noexcept:
@@ -314,57 +409,58 @@ cdef void run_cron(StoreCore store) noexcept:
 cdef class Session:
     """A session of an embedded store; made by StoreCore.new_session."""
 
-    def __cinit__(self, StoreCore store, database=0):
+    def __cinit__(self, StoreCore store, database=0, protocol=2):
         self.closed = True
         self.store = store
+        if protocol not in (2, 3):
+            raise ValueError(f"protocol is {protocol!r}, and must be 2 or 3")
         store.enter()
         try:
+            if not 0 <= database < store.kv.n_dbs:
+                raise ResponseError("DB index is out of range")
             with nogil:
                 self.s = session_new(store.kv, b"", b"", -1, S_EMBEDDED)
             if self.s == NULL:
                 raise MemoryError("no memory for a session")
-            self.closed = False
-            if not 0 <= database < store.kv.n_dbs:
-                raise ResponseError("DB index is out of range")
             self.s.db = database
+            self.s.proto = protocol
+            self.closed = False
         finally:
             store.leave()
 
     def __dealloc__(self):
-        if self.s != NULL and not self.closed and not self.store.closed:
-            session_free(self.s)
+        self.closed = True
+        session_end(self)
 
     @property
     def database(self):
-        """The number of the selected database."""
-        return -1 if self.closed or self.store.closed else self.s.db
+        """The number of the selected database; -1: closed."""
+        return -1 if self.closed or self.store.closed or self.s == NULL else self.s.db
 
     def feed(self, bytes data):
         """Requests as RESP (or inline) bytes in, replies as bytes out; b"" while a command is unfinished."""
         cdef const char* p = PyBytes_AS_STRING(data)
         cdef size_t n = PyBytes_GET_SIZE(data)
-        cdef bint goes_on
-        session_of(self.store, self)
+        cdef CSession* s
         self.store.enter()
         try:
-            with nogil:
-                goes_on = session_data(self.s, p, n)
-            out = PyBytes_FromStringAndSize(self.s.out.p, self.s.out.n)
-            buffer_trim(&self.s.out, 65536)
+            s = session_enter(self.store, self)
+            try:
+                with nogil:
+                    session_data(s, p, n)
+                out = PyBytes_FromStringAndSize(s.out.p, s.out.n)
+                buffer_trim(&s.out, 65536)
+                return out
+            finally:
+                session_leave(self)
         finally:
             self.store.leave()
-        if not goes_on:
-            self.close()
-        return out
 
     def close(self):
         """Ends the session; its WATCHes and queued commands go.  Twice does no harm."""
-        if self.closed:
-            return
         self.closed = True
-        if not self.store.closed:
-            session_free(self.s)
-        self.s = NULL
+        if self.users == 0:
+            session_end(self)
 
 
 # ---- fork: a memory store goes on as a private copy; a served or durable one belongs to the parent

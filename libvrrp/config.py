@@ -225,16 +225,70 @@ class Router:
 
 
 @dataclass(frozen=True, slots=True)
+class Bfd:
+    """A BFD session to a neighbour (RFC 5881; multihop: RFC 5883).  Times in seconds.
+
+    neighbor, source: addresses.  interface: needed for a link-local neighbour.  min_tx, min_rx: the intervals while Up;
+    idle_tx: while not Up, at least 1 s.  multiplier: lost packets until Down.  min_ttl: accepted from a multi-hop
+    neighbour (a single hop must arrive with 255).  tracker: a tracker of kind "bfd" that follows the session.
+    """
+
+    name: str
+    neighbor: str
+    source: str
+    interface: str = ""
+    min_tx: float = 0.01
+    min_rx: float = 0.01
+    idle_tx: float = 1.0
+    multiplier: int = 5
+    passive: bool = False
+    multihop: bool = False
+    min_ttl: int = 0
+    tracker: str = ""
+
+    def __post_init__(self) -> None:
+        who = f"BFD session {self.name}"
+        try:
+            families = {ipaddress.ip_address(address).version for address in (self.neighbor, self.source)}
+        except ValueError as error:
+            raise ConfigError(f"{who}: neighbor, source: {error}") from None
+        _require(len(families) == 1, who, "source", "an address of the neighbour's family")
+        _require(
+            self.interface != "" or not self.remote.is_link_local, who, "interface", "needed for a link-local address"
+        )
+        for name in ("min_tx", "min_rx"):
+            _require(0.001 <= getattr(self, name) <= 1000, who, name, "0.001 to 1000 s")
+        _require(1 <= self.idle_tx <= 1000, who, "idle_tx", "1 to 1000 s")
+        _require(1 <= self.multiplier <= 255, who, "multiplier", "1 to 255")
+        _require(0 <= self.min_ttl <= 255, who, "min_ttl", "0 to 255")
+
+    @property
+    def remote(self) -> IPv4Address | IPv6Address:
+        """The neighbour's address."""
+        return ipaddress.ip_address(self.neighbor)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that one Node runs.  Checks what concerns more than one object."""
 
     routers: tuple[Router, ...] = ()
     groups: tuple[Group, ...] = ()
     trackers: tuple[Tracker, ...] = ()
+    bfd: tuple[Bfd, ...] = ()
 
     def __post_init__(self) -> None:
-        for kind, objects in (("router", self.routers), ("group", self.groups), ("tracker", self.trackers)):
+        for kind, objects in (
+            ("router", self.routers),
+            ("group", self.groups),
+            ("tracker", self.trackers),
+            ("BFD session", self.bfd),
+        ):
             _unique(kind, (item.name for item in objects))
+        kinds = {tracker.name: tracker.kind for tracker in self.trackers}
+        for session in self.bfd:
+            followed = session.tracker == "" or kinds.get(session.tracker) == "bfd"
+            _require(followed, f"BFD session {session.name}", "tracker", "the name of a tracker of kind bfd")
         seen: dict[tuple[str, int, int], str] = {}
         for router in self.routers:
             key = (router.interface, router.family, router.vrid)

@@ -72,11 +72,11 @@ def one_round(lab, which, mode, kind, phase):
     time.sleep(1.5 + phase * interval)
     takeover = 3 * interval + interval
     client = subprocess.Popen(
-        ["ip", "netns", "exec", lab.spaces[2], sys.executable, str(PROBE), VIP, f"{2.1 + takeover:g}"],
+        ["ip", "netns", "exec", lab.spaces[2], sys.executable, str(PROBE), VIP, f"{2.8 + takeover:g}"],
         stdout=subprocess.PIPE,
         text=True,
     )
-    time.sleep(1.0)
+    time.sleep(1.7)  # a neighbour entry younger than a second takes no gratuitous ARP (arp_locktime)
     if kind == "stop":
         master.send(signal.SIGTERM)
     elif kind == "link":

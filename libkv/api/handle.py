@@ -5,21 +5,18 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from libkv.api.commands import Commands
 from libkv.api.lock import Lock
 from libkv.api.pipeline import Pipeline
 from libkv.api.replies import Shape, shape_reply
-from libkv.api.session import open_session
+from libkv.api.session import changes_session, open_session
 from libkv.encode import Encoder
 from libkv.errors import DataError, WatchError
 
 if TYPE_CHECKING:
     from libkv.store import Session, StoreCore
-
-# These change the session they run in; a handle that threads share must not let them through.
-OF_A_SESSION = frozenset(b"SELECT MULTI EXEC DISCARD WATCH UNWATCH HELLO RESET QUIT".split())
 
 
 class StoreHandle(Commands):
@@ -29,17 +26,17 @@ class StoreHandle(Commands):
     response_callbacks: dict[str, Shape]  # command name -> what shapes its reply
     _shared = True  # whether several callers may use its session at the same time
 
-    def _core(self) -> StoreCore:
-        """The store itself."""
-        raise TypeError("a StoreHandle is made by a Store")
+    if TYPE_CHECKING:  # what a handle must have
 
-    def _run(self, words: tuple[bytes, ...]) -> Any:
-        """Runs one command in this handle's session; its reply as it comes."""
-        return self._core().execute(words)
+        def _core(self) -> StoreCore:
+            """The store itself."""
+
+        def _run(self, words: tuple[bytes, ...]) -> Any:
+            """Runs one command in this handle's session; its reply as it comes."""
 
     @property
     def database(self) -> int:
-        """The number of the database this handle works on."""
+        """The number of the database this handle was made for."""
         return 0
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
@@ -48,9 +45,9 @@ class StoreHandle(Commands):
         A name of two words is one argument (``"CONFIG GET"``).  `options` go to the function that shapes the reply.
         """
         packed = self.encoder.encode_command(args)
-        if self._shared and (name := packed[0].upper()) in OF_A_SESSION:
+        if self._shared and changes_session(packed):
             raise DataError(
-                f"{name.decode()} changes a session, and this handle shares one between all its callers: "
+                f"{args[0]!r} changes a session, and this handle shares one between all its callers: "
                 "use store.client(), store.db(n) or store.pipeline()"
             )
         return shape_reply(self.response_callbacks, self.encoder, args[0], self._run(packed), options)
@@ -169,7 +166,7 @@ class Client(StoreHandle):
         """Ends the session; the store goes on.  Calls after that raise StoreClosed."""
         self._session.close()
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

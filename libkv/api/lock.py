@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from libkv.errors import LockError, LockNotOwnedError, WatchError
 
@@ -56,7 +56,7 @@ class Lock:
         self.local: Any = threading.local() if self.thread_local else SimpleNamespace()
         self.local.token = None
 
-    def __enter__(self) -> Lock:
+    def __enter__(self) -> Self:
         if not self.acquire():
             raise LockError("Unable to acquire lock within the time specified", lock_name=self.name)
         return self

@@ -15,7 +15,7 @@ commands run at once, so that the values a decision depends on can be read; if a
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from libkv.api.commands import Commands
 from libkv.api.replies import Shape, shape_reply, text
@@ -57,7 +57,7 @@ class Pipeline(Commands):
         self.explicit_transaction = False
         self.command_stack: list[Queued] = []
 
-    def __enter__(self) -> Pipeline:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -158,13 +158,6 @@ def settings(reply: Any, **_: Any) -> dict[Any, Any]:
     return {text(name): text(value) for name, value in reply.items()} if reply else {}
 
 
-def memory_statistics(reply: Any, **_: Any) -> dict[str, Any]:
-    return {
-        text(name): {text(k): v for k, v in value.items()} if isinstance(value, dict) else value
-        for name, value in reply.items()
-    }
-
-
 # --- texts that hold fields -------------------------------------------------------------------------------------
 
 
@@ -312,14 +305,11 @@ SHAPES: dict[str, Shape] = {
     "HSCAN": hash_scan,
     "INFO": info,
     "LCS": flat_map,
-    "MEMORY PURGE": ok,
-    "MEMORY STATS": memory_statistics,
     "PING": pong,
     "RESET": lambda reply, **_: text(reply),
     "SET": set_reply,
     "SLOWLOG GET": slow_log,
     "SLOWLOG RESET": ok,
-    "SPOP": lambda reply, **_: list(reply) if isinstance(reply, set) else reply,
     "TIME": two_integers,
     "ZMPOP": multi_popped,
     "ZSCAN": score_scan,

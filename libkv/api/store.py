@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import libkv.commands  # noqa: F401  (binds every command, before the first store is made)
 from libkv.api.handle import StoreHandle
@@ -38,6 +38,7 @@ class Store(StoreCore, StoreHandle):
     ) -> None:
         self.encoder = Encoder(encoding, encoding_errors, decode_responses)
         self.response_callbacks = SHAPES
+        self.set_encoding(encoding.lower() in ("utf-8", "utf8") and encoding_errors == "strict", decode_responses)
         self.execute(RESP3)
 
     def __new__(
@@ -49,8 +50,10 @@ class Store(StoreCore, StoreHandle):
         encoding: str = "utf-8",
         encoding_errors: str = "strict",
         **config: Any,
-    ) -> Store:
+    ) -> Self:
         return super().__new__(cls, databases, seed, **config)  # it keeps what is not about strings
+
+    _set_with_options = StoreHandle.set  # what the compiled set() does not do itself
 
     def _core(self) -> StoreCore:
         return self
@@ -58,7 +61,7 @@ class Store(StoreCore, StoreHandle):
     def _run(self, words: tuple[bytes, ...]) -> Any:
         return self.execute(words)
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -553,22 +553,8 @@ subcommands[17] = Subcommand(b"help", 2, 2, debug_help)
 subcommands[18] = Subcommand(NULL, 0, 0, NULL)
 
 
-cdef bint allowed(Ctx* c) noexcept nogil:
-    """enable-debug-command: no, yes, or only for clients of this machine."""
-    cdef Session* s = c.session
-    if c.kv.settings.enable_debug_command != 2:
-        return c.kv.settings.enable_debug_command == 1
-    return s.flags & (S_UNIX | S_EMBEDDED) != 0 or strncmp(s.addr, b"127.0.0.1:", 10) == 0 or (
-        strncmp(s.addr, b"[::1]:", 6) == 0)
-
-
 cdef int cmd_debug(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef Subcommand* s = subcommands
-    if not allowed(c):
-        reply_error(r, b"ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run "
-                    b"it from a local connection, otherwise you need to set this option in the configuration file, and then "
-                    b"restart the server.")
-        return CALL_DONE
     while s.name != NULL:
         if arg_is(&argv[1], s.name, strlen(s.name)):
             if argc < s.low or (s.high and argc > s.high):

@@ -8,7 +8,7 @@ from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 from libkv.commands.sorted_sets cimport zset_removed
 from libkv.engine.args cimport arg_int, arg_is, arg_range
 from libkv.engine.call cimport propagate_arg, propagate_begin, propagate_int, propagating
-from libkv.engine.entry cimport Entry, entry_cell, entry_set_cell
+from libkv.engine.entry cimport Entry, entry_cell
 from libkv.engine.keyspace cimport lookup_read_type, lookup_write_type
 from libkv.engine.registry cimport registry_bind
 from libkv.engine.reply cimport (

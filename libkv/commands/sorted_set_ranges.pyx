@@ -203,12 +203,11 @@ cdef int range_command(Ctx* c, Arg* argv, int argc, Reply* r, int key, int by, i
     swapped = q.direction == BACKWARDS and q.by != BY_RANK      # the high bound comes first then
     if not range_bounds(&q, &argv[key + 1 + swapped], &argv[key + 2 - swapped], r):
         return CALL_DONE
-    if q.store:
-        e = lookup_write_type(c, &argv[key], TYPE_ZSET, r, &wrong)
-        return CALL_DONE if wrong else store(c, &argv[1], e, &q, r)
     e = lookup_read_type(c, &argv[key], TYPE_ZSET, r, &wrong)
     if wrong:
         return CALL_DONE
+    if q.store:
+        return store(c, &argv[1], e, &q, r)
     if e == NULL:
         reply_array(r, 0)
         return CALL_DONE

@@ -25,6 +25,8 @@ cdef bint arg_range(Arg* a, int64_t low, int64_t high, int64_t* out, Reply* r, c
     if not number_parse_i64(a.p, a.n, out):
         if message != NULL:
             reply_error(r, message)
+        elif low == 0:
+            reply_error(r, b"ERR value is out of range, must be positive")
         else:
             reply_not_int(r)
         return False

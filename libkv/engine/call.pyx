@@ -8,17 +8,17 @@ The gates stand in Redis's order, in one table: each looks at the command and th
 from libc.stdint cimport uint32_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport malloc, realloc
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, strncmp
 
 from libkv.engine.clock cimport ticks, ticks_ns
 from libkv.engine.registry cimport (
-    CMD_CONTAINER, CMD_LOADING, CMD_MAY_REPLICATE, CMD_NO_AUTH, CMD_NO_MULTI, CMD_SKIP_SLOWLOG, CMD_WRITE, command_find,
+    CMD_ADMIN, CMD_CONTAINER, CMD_LOADING, CMD_MAY_REPLICATE, CMD_NO_AUTH, CMD_NO_MULTI, CMD_SKIP_SLOWLOG, CMD_WRITE, command_find,
     command_sub,
 )
 from libkv.engine.reply cimport reply_error, reply_status, reply_unknown_sub, reply_wrong_arity
 from libkv.engine.slowlog cimport slowlog_add
 from libkv.engine.types cimport (
-    CALL_DONE, EFFECT_NONE, EFFECT_REPLACED, EFFECT_VERBATIM, S_DIRTY_EXEC, S_MULTI, Queued,
+    CALL_DONE, EFFECT_NONE, EFFECT_REPLACED, EFFECT_VERBATIM, S_DIRTY_EXEC, S_EMBEDDED, S_MULTI, S_UNIX, Queued,
 )
 from libkv.structures.alloc cimport LIKELY, UNLIKELY
 from libkv.structures.buffer cimport Buffer, buffer_add, buffer_room
@@ -65,12 +65,27 @@ cdef bint gate_loading(Ctx* c, Command* cmd, Arg* argv, int argc, Reply* r) noex
     return True
 
 
-cdef gate_fn GATES[5]
+cdef bint gate_debug(Ctx* c, Command* cmd, Arg* argv, int argc, Reply* r) noexcept nogil:
+    """enable-debug-command: no, yes, or only for clients of this machine."""
+    cdef Session* s = c.session
+    if LIKELY(not cmd.flags & CMD_ADMIN) or not named(cmd, b"debug") or c.kv.settings.enable_debug_command == 1:
+        return False
+    if c.kv.settings.enable_debug_command == 2 and (
+            s.flags & (S_UNIX | S_EMBEDDED) or strncmp(s.addr, b"127.0.0.1:", 10) == 0 or strncmp(s.addr, b"[::1]:", 6) == 0):
+        return False
+    reply_error(r, b"ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it "
+                   b"from a local connection, otherwise you need to set this option in the configuration file, and then "
+                   b"restart the server.")
+    return True
+
+
+cdef gate_fn GATES[6]
 GATES[0] = gate_arity
-GATES[1] = gate_transaction
-GATES[2] = gate_auth
-GATES[3] = gate_durable
-GATES[4] = gate_loading
+GATES[1] = gate_debug
+GATES[2] = gate_transaction
+GATES[3] = gate_auth
+GATES[4] = gate_durable
+GATES[5] = gate_loading
 
 
 cdef void refuse_unknown(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:

@@ -39,7 +39,7 @@ cdef object decode_list(int64_t n, const char** after, const char* end):
 
 
 cdef object hashable(object v):
-    """A map's key or a set's member may itself be a list."""
+    """A map's key may itself be a list."""
     return tuple([hashable(x) for x in v]) if isinstance(v, list) else v
 
 
@@ -83,7 +83,4 @@ cdef object decode_reply(const char* p, const char* end, const char** after):
             key = hashable(decode_reply(after[0], end, after))
             out[key] = decode_reply(after[0], end, after)
         return out
-    out = set()
-    for i in range(n):
-        out.add(hashable(decode_reply(after[0], end, after)))
-    return out
+    return decode_list(n, after, end)   # a set: its members may be maps, which Python's sets don't take

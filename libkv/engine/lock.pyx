@@ -3,17 +3,11 @@
 from libc.stdlib cimport free, malloc
 
 cdef extern from "<pthread.h>" nogil:
-    ctypedef struct pthread_mutex_t:
-        pass
     int pthread_mutex_init(pthread_mutex_t*, const void*)
     int pthread_mutex_destroy(pthread_mutex_t*)
-    int pthread_mutex_lock(pthread_mutex_t*)
-    int pthread_mutex_trylock(pthread_mutex_t*)
-    int pthread_mutex_unlock(pthread_mutex_t*)
 
 
 cdef int lock_new(Kv* kv) noexcept nogil:
-    """0, or -1 without memory."""
     kv.lock = malloc(sizeof(pthread_mutex_t))
     if kv.lock == NULL:
         return -1
@@ -25,15 +19,3 @@ cdef void lock_delete(Kv* kv) noexcept nogil:
         pthread_mutex_destroy(<pthread_mutex_t*>kv.lock)
         free(kv.lock)
         kv.lock = NULL
-
-
-cdef void lock_take(Kv* kv) noexcept nogil:
-    pthread_mutex_lock(<pthread_mutex_t*>kv.lock)
-
-
-cdef bint lock_try(Kv* kv) noexcept nogil:
-    return pthread_mutex_trylock(<pthread_mutex_t*>kv.lock) == 0
-
-
-cdef void lock_give(Kv* kv) noexcept nogil:
-    pthread_mutex_unlock(<pthread_mutex_t*>kv.lock)

@@ -5,6 +5,7 @@ from libc.stdlib cimport calloc, free
 from libkv.engine.clock cimport clock_monotonic, mono_ns, wall_us
 from libkv.engine.config cimport config_delete, config_new
 from libkv.engine.doom cimport doom_forget, doom_step
+from libkv.engine.info cimport info_sample
 from libkv.engine.keyspace cimport active_expire, keyspace_init, keyspace_refresh_time, keyspace_step
 from libkv.engine.lock cimport lock_delete, lock_give, lock_new, lock_take
 from libkv.engine.registry cimport registry_count
@@ -83,5 +84,6 @@ cdef int64_t kv_cron(Kv* kv) noexcept nogil:
         doom_step(kv, CRON_FREE)
         if kv.heap.used > kv.stats.peak_memory:
             kv.stats.peak_memory = kv.heap.used
+        info_sample(kv)
     lock_give(kv)
     return 1000 // hz

@@ -33,6 +33,7 @@ cdef struct Client:
     bint dirty
     bint kicked                 # lock
     bint ending                 # closes when the replies are out
+    bint close_now              # without sending the rest
     bint more                   # `out` filled while `flight` was on its way
     size_t to_send              # of this round
     int64_t soft_since_ms       # above the soft limit of pending replies since then; 0 = below

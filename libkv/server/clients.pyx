@@ -312,6 +312,7 @@ cdef void client_prepare(Server* s, Client* c) noexcept nogil:
     c.more = False
     if session.flags & S_CLOSE_AFTER:
         c.ending = True
+    c.close_now = (session.flags & S_CLOSE_ASAP) != 0
     if session.out.n:
         if c.conn.state & CONN_SENDING:
             c.more = True
@@ -351,7 +352,7 @@ cdef void server_on_round(void* host) noexcept nogil:
         c = s.dirty
         s.dirty = c.next_dirty
         c.dirty = False
-        if c.session.flags & S_CLOSE_ASAP:
+        if c.close_now:
             loop_close(&s.loop, &c.conn)
         elif c.to_send:
             loop_send(&s.loop, &c.conn, c.flight.p, c.to_send)

@@ -463,7 +463,7 @@ cdef void epoll_conn_ready(Loop* l, Epoll* e, Conn* c, uint32_t events, int* n, 
         n[0] = epoll_deliver(l, e, n[0])
         used[0] = 0
     room = READ_BUFFER - used[0]
-    r = read(c.fd, e.buffer + used[0], room if room < READ_MAX else <size_t>READ_MAX)
+    r = recv(c.fd, e.buffer + used[0], room if room < READ_MAX else <size_t>READ_MAX, 0)
     l.reads += 1
     if r > 0:
         e.batch[n[0]].conn = c

@@ -84,6 +84,8 @@ cdef void* server_main(void* host) noexcept nogil:
     epoll_close_all(&s.loop)
     lock_take(s.kv)
     config_hook_remove(s.kv, s)
+    if s.kv.server == s:
+        s.kv.server = NULL
     lock_give(s.kv)
     if s.path[0]:
         server_log(s, LOG_NOTICE, b"Removing the unix socket file.")
@@ -299,6 +301,8 @@ cdef class NativeServer:
         with nogil:
             lock_take(self.s.kv)
             self.s.kv.shutdown_asked = False
+            if self.s.kv.server == NULL:
+                self.s.kv.server = self.s
             lock_give(self.s.kv)
         loop_timer(&self.s.loop, CRON, 1)
         error = server_thread(self.s)
@@ -376,11 +380,6 @@ cdef class NativeServer:
         cdef bytes line = text.encode()
         logqueue_add(&self.s.log, level, line, len(line))
 
-    def wake_log(self):
-        """Makes log_fd readable."""
-        cdef uint64_t one = 1
-        write(self.s.log.fd, &one, 8)
-
     def forget(self):
         """In a forked child: gives up the copies of all descriptors.  The thread exists only in the parent."""
         cdef int i
@@ -388,6 +387,8 @@ cdef class NativeServer:
             close(self.s.listeners[i])
         self.s.n_listeners = 0
         epoll_forget(&self.s.loop)
+        close(self.s.end_fd)
+        close(self.s.log.fd)
         self.joined = True
         self.started = False
         # the store, its lock and the clients' memory may be in any state: nothing of the struct is touched again

@@ -49,6 +49,7 @@ cdef struct Heap:
     uint64_t seed[2]            # the store's SipHash key
     int64_t fail_after          # fault injection: this many more allocations succeed; -1 = all
     Big arrays                  # head of the ring of zeroed arrays from malloc: their block begins 64 bytes in front
+    Big mappings                # head of the ring of zeroed arrays that are mappings of their own
     void* owner                 # whoever made it: callbacks that get only a heap find their store by it
 
 cdef Heap* heap_new(uint64_t seed0, uint64_t seed1) noexcept nogil

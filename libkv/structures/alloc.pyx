@@ -29,6 +29,11 @@ cdef enum:
     REGION_MAX = 64 << 20
     POOL_MAX = 16               # empty slabs that keep their pages
     MMAP_FROM = 256 << 10       # zeroed arrays from this size on are mappings of their own
+    PAGE = 4096                 # in front of such a mapping: its links and size
+
+cdef struct Mapping:
+    size_t bytes
+    Big links
 
 
 cdef Heap* heap_new(uint64_t seed0, uint64_t seed1) noexcept nogil:
@@ -41,11 +46,16 @@ cdef Heap* heap_new(uint64_t seed0, uint64_t seed1) noexcept nogil:
         h.room[i] = &h.none
     h.big.next = h.big.prev = &h.big
     h.arrays.next = h.arrays.prev = &h.arrays
+    h.mappings.next = h.mappings.prev = &h.mappings
     h.seed[0] = seed0
     h.seed[1] = seed1
     h.fail_after = -1
     h.used = h.peak = sizeof(Heap)
     return h
+
+
+cdef inline Mapping* mapping_of(Big* links) noexcept nogil:
+    return <Mapping*>(<char*>links - sizeof(size_t))
 
 
 cdef void heap_delete(Heap* h) noexcept nogil:
@@ -65,6 +75,11 @@ cdef void heap_delete(Heap* h) noexcept nogil:
         after = b.next
         free(<char*>(b + 1) - 64)
         b = after
+    b = h.mappings.next
+    while b != &h.mappings:
+        after = b.next
+        munmap(mapping_of(b), mapping_of(b).bytes)
+        b = after
     r = h.regions
     while r != NULL:
         next_region = r.next
@@ -79,15 +94,18 @@ cdef void heap_fail_after(Heap* h, int64_t n) noexcept nogil:
     takes the slow path, which counts."""
     cdef int i
     cdef Slab* s
+    cdef Slab* after
     h.fail_after = n
     if n < 0:
         return
     for i in range(CLASSES):
         s = h.room[i]
-        if s != &h.none:
-            h.room[i] = &h.none
+        h.room[i] = &h.none
+        while s != NULL and s != &h.none:
+            after = s.next
             s.next = s.prev = NULL
             s.listed = 0        # comes back to its class at the next free in it
+            s = after
 
 
 cdef bint may_fail(Heap* h) noexcept nogil:
@@ -257,8 +275,10 @@ cdef void* heap_alloc_slow(Heap* h, size_t n) noexcept nogil:
     cdef void* p
     if may_fail(h):
         return NULL
-    if n <= SMALL_MAX and SLABS:
-        return small_alloc(h, n)
+    if n <= SMALL_MAX:
+        if SLABS:
+            return small_alloc(h, n)
+        n = (n + 7) & ~<size_t>7        # whoever asks may use the rest of its size class
     p = big_new(n)
     if p != NULL:
         heap_adopt(h, p, n)
@@ -268,9 +288,11 @@ cdef void* heap_alloc_slow(Heap* h, size_t n) noexcept nogil:
 cdef void heap_free_slow(Heap* h, void* p, size_t n) noexcept nogil:
     if p == NULL:
         return
-    if n <= SMALL_MAX and SLABS:
-        small_free(h, p, n)
-        return
+    if n <= SMALL_MAX:
+        if SLABS:
+            small_free(h, p, n)
+            return
+        n = (n + 7) & ~<size_t>7
     big_release(h, <Big*>p - 1)
     h.used -= heap_size_large(n)
     free(<Big*>p - 1)
@@ -283,7 +305,7 @@ cdef void* heap_resize(Heap* h, void* p, size_t old, size_t n) noexcept nogil:
         return heap_alloc(h, n)
     if old <= SMALL_MAX and SLABS and n <= SMALL_MAX and (old + 7) >> 3 == (n + 7) >> 3:
         return p
-    if (old > SMALL_MAX and n > SMALL_MAX) or not SLABS:
+    if old > SMALL_MAX and n > SMALL_MAX:
         if may_fail(h):
             return NULL
         if n > <size_t>-1 - 64:
@@ -319,11 +341,15 @@ cdef void* heap_zeroed(Heap* h, size_t n) noexcept nogil:
             memset(p, 0, n)
         return p
     if n >= MMAP_FROM:
-        p = <char*>mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        if n > <size_t>-1 - PAGE:
+            return NULL
+        p = <char*>mmap(NULL, n + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
         if <void*>p == MAP_FAILED:
             return NULL
-        h.used += n
-        return p
+        (<Mapping*>p).bytes = n + PAGE
+        big_link(&h.mappings, &(<Mapping*>p).links)
+        h.used += n + PAGE
+        return p + PAGE
     p = <char*>aligned_alloc(64, n + 64)
     if p == NULL:
         return NULL
@@ -339,8 +365,9 @@ cdef void heap_zeroed_free(Heap* h, void* p, size_t n) noexcept nogil:
     if n <= SMALL_MAX and SLABS:
         small_free(h, p, n)
     elif n >= MMAP_FROM:
-        munmap(p, n)
-        h.used -= n
+        big_release(h, &(<Mapping*>(<char*>p - PAGE)).links)
+        munmap(<char*>p - PAGE, n + PAGE)
+        h.used -= n + PAGE
     else:
         big_release(h, <Big*>p - 1)
         h.used -= heap_size_large(n) + 48

@@ -50,7 +50,7 @@ cdef uint64_t hash_scan(Cell* cell, uint64_t cursor, hash_visit visit, void* arg
 cdef int hash_to_table(Heap* h, Cell* cell) noexcept nogil                      # 0, or -1 and nothing changed
 cdef uint64_t hash_bytes(Cell* cell, uint64_t samples) noexcept nogil
     # of memory; of a table `samples` items are looked at, 0 = all
-cdef bint hash_free_some(Heap* h, Cell* cell, uint64_t budget) noexcept nogil   # True: all gone; until then only to be called again
+cdef bint hash_free_some(Heap* h, Cell* cell, uint64_t budget) noexcept nogil  # True: all gone; till then only to be called again
 cdef void hash_free(Heap* h, Cell* cell) noexcept nogil
 cdef int hash_check(Heap* h, Cell* cell) noexcept nogil                         # 0, or the number of the broken invariant
 

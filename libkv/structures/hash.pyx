@@ -1,7 +1,6 @@
 """Hashes (contract and layouts: hash.pxd)."""
 
-from libc.stdint cimport int64_t, uint32_t
-from libc.string cimport memcpy
+from libc.stdint cimport int64_t
 
 from libkv.structures.alloc cimport LIKELY, UNLIKELY, heap_alloc, heap_free, heap_resize, heap_size
 from libkv.structures.cell cimport HASH_PACKED
@@ -39,7 +38,6 @@ from libkv.structures.table cimport (
     table_iter,
     table_next,
     table_random,
-    table_release,
     table_remove,
     table_reserve,
     table_scan,

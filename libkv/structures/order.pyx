@@ -1,11 +1,18 @@
 """The ordered index (contract, layout and source: order.pxd)."""
 
 from libc.stdint cimport int64_t
-from libc.string cimport memcmp, memcpy, memmove, memset
+from libc.string cimport memset
 
-from libkv.structures.alloc cimport LIKELY, UNLIKELY, heap_alloc, heap_free, heap_size
-from libkv.structures.prefixed cimport prefixed_read
-from libkv.structures.table cimport PREFETCH
+from libkv.structures.alloc cimport UNLIKELY, heap_size
+from libkv.structures.order_nodes cimport (
+    order_first_changed, order_inner_free, order_inner_move, order_inner_new, order_inner_set, order_inner_shift,
+    order_inner_total, order_leaf_cut, order_leaf_free, order_leaf_link, order_leaf_new, order_leaf_put, order_leaf_shift,
+    order_leaf_unlink,
+)
+from libkv.structures.order_search cimport (
+    ORDER_BEFORE_LEX, ORDER_BEFORE_MEMBER, ORDER_BEFORE_SCORE, ORDER_UPTO_LEX, ORDER_UPTO_MEMBER, ORDER_UPTO_SCORE,
+    OrderBound, OrderStep, order_before, order_bound, order_descend,
+)
 
 cdef enum:
     LEAF_LOW = ORDER_LEAF // 3      # fewer than this: join or share with a sibling
@@ -13,27 +20,6 @@ cdef enum:
     GIVE_LEAST = 4                  # a sibling with less room than this counts as full
     INNER_LOW = ORDER_INNER // 3
     INNER_JOIN = ORDER_INNER - 4
-    OFFSET = 8                      # where the member starts in an item
-
-cdef enum:                          # which pairs lie before a bound
-    BEFORE_SCORE                    # score < bound
-    UPTO_SCORE                      # score <= bound
-    BEFORE_MEMBER
-    UPTO_MEMBER
-    UPTO_POINTER
-    BEFORE_LEX
-    UPTO_LEX
-
-cdef struct Bound:
-    int kind
-    double score
-    const char* p
-    size_t n
-    void* item
-
-cdef struct Step:                   # one level of a descent: went to node.child[i]
-    OrderInner* node
-    uint64_t i
 
 
 cdef void order_init(Order* o, uint32_t tie) noexcept nogil:
@@ -41,224 +27,13 @@ cdef void order_init(Order* o, uint32_t tie) noexcept nogil:
     o.tie = tie
 
 
-# ---- comparing
-
-cdef int member_compare(void* item, const char* p, size_t n) noexcept nogil:
-    cdef size_t m
-    cdef const char* k = prefixed_read(<const char*>item + OFFSET, &m)
-    cdef int c = memcmp(k, p, m if m < n else n)
-    if c != 0:
-        return c
-    return -1 if m < n else 1 if m > n else 0
-
-
-cdef inline bint before(double score, void* item, const Bound* b) noexcept nogil:
-    """Whether this pair lies before the bound."""
-    if b.kind < BEFORE_LEX and score != b.score:
-        return score < b.score
-    if b.kind == BEFORE_SCORE:
-        return False
-    if b.kind == UPTO_SCORE:
-        return True
-    if b.kind == UPTO_POINTER:
-        return <size_t>item <= <size_t>b.item
-    if b.kind == BEFORE_MEMBER or b.kind == BEFORE_LEX:
-        return member_compare(item, b.p, b.n) < 0
-    return member_compare(item, b.p, b.n) <= 0
-
-
-cdef inline uint64_t search(const double* score, void** item, uint64_t lo, uint64_t hi, const Bound* b) noexcept nogil:
-    """The first place in [lo, hi) that is not before the bound, or hi."""
-    cdef uint64_t mid
-    while lo < hi:
-        mid = (lo + hi) >> 1
-        if before(score[mid], item[mid], b):
-            lo = mid + 1
-        else:
-            hi = mid
-    return lo
-
-
-cdef inline void bound_pair(Order* o, Bound* b, double score, void* item) noexcept nogil:
-    """The bound right behind a pair: a descent leads to the pair's own leaf, one place behind it."""
-    b.score = score
-    b.item = item
-    if o.tie == ORDER_BY_POINTER:
-        b.kind = UPTO_POINTER
-        b.p = NULL
-        b.n = 0
-        return
-    b.kind = UPTO_MEMBER
-    b.p = prefixed_read(<const char*>item + OFFSET, &b.n)
-
-
-cdef inline OrderLeaf* descend(Order* o, const Bound* b, Step* path, uint64_t* at) noexcept nogil:
-    """The leaf and place where the bound lies (at its end rather than at the next one's start), and the way there."""
-    cdef void* node = o.root
-    cdef OrderInner* inner
-    cdef uint32_t level
-    cdef uint64_t i
-    for level in range(o.height):
-        inner = <OrderInner*>node
-        i = search(inner.score, inner.item, 1, inner.n, b) - 1
-        path[level].node = inner
-        path[level].i = i
-        node = inner.child[i]
-    PREFETCH(node)
-    PREFETCH(&(<OrderLeaf*>node).score[ORDER_LEAF // 4])
-    PREFETCH(&(<OrderLeaf*>node).score[3 * ORDER_LEAF // 4])
-    at[0] = search((<OrderLeaf*>node).score, (<OrderLeaf*>node).item, 0, (<OrderLeaf*>node).n, b)
-    return <OrderLeaf*>node
-
-
-# ---- nodes
-
-cdef OrderLeaf* leaf_new(Heap* h, Order* o) noexcept nogil:
-    cdef OrderLeaf* leaf = <OrderLeaf*>heap_alloc(h, sizeof(OrderLeaf))
-    if leaf != NULL:
-        leaf.next = leaf.prev = NULL
-        leaf.n = 0
-        o.leaves += 1
-    return leaf
-
-
-cdef void leaf_free(Heap* h, Order* o, OrderLeaf* leaf) noexcept nogil:
-    heap_free(h, leaf, sizeof(OrderLeaf))
-    o.leaves -= 1
-
-
-cdef OrderInner* inner_new(Heap* h, Order* o) noexcept nogil:
-    cdef OrderInner* inner = <OrderInner*>heap_alloc(h, sizeof(OrderInner))
-    if inner != NULL:
-        inner.n = 0
-        o.inners += 1
-    return inner
-
-
-cdef void inner_free(Heap* h, Order* o, OrderInner* inner) noexcept nogil:
-    heap_free(h, inner, sizeof(OrderInner))
-    o.inners -= 1
-
-
-cdef inline void leaf_put(OrderLeaf* leaf, uint64_t i, double score, void* item) noexcept nogil:
-    memmove(&leaf.score[i + 1], &leaf.score[i], (leaf.n - i) * sizeof(double))
-    memmove(&leaf.item[i + 1], &leaf.item[i], (leaf.n - i) * sizeof(void*))
-    leaf.score[i] = score
-    leaf.item[i] = item
-    leaf.n += 1
-
-
-cdef inline void leaf_cut(OrderLeaf* leaf, uint64_t i, uint64_t k) noexcept nogil:
-    memmove(&leaf.score[i], &leaf.score[i + k], (leaf.n - i - k) * sizeof(double))
-    memmove(&leaf.item[i], &leaf.item[i + k], (leaf.n - i - k) * sizeof(void*))
-    leaf.n -= k
-
-
-cdef void leaf_shift(OrderLeaf* a, OrderLeaf* b, int64_t k) noexcept nogil:
-    """Moves k pairs from the start of b to the end of a, or -k from the end of a to the start of b."""
-    cdef uint64_t m
-    if k > 0:
-        m = <uint64_t>k
-        memcpy(&a.score[a.n], b.score, m * sizeof(double))
-        memcpy(&a.item[a.n], b.item, m * sizeof(void*))
-        a.n += m
-        leaf_cut(b, 0, m)
-    elif k < 0:
-        m = <uint64_t>-k
-        memmove(&b.score[m], b.score, b.n * sizeof(double))
-        memmove(&b.item[m], b.item, b.n * sizeof(void*))
-        a.n -= m
-        memcpy(b.score, &a.score[a.n], m * sizeof(double))
-        memcpy(b.item, &a.item[a.n], m * sizeof(void*))
-        b.n += m
-
-
-cdef void leaf_link(Order* o, OrderLeaf* leaf, OrderLeaf* prev, OrderLeaf* after) noexcept nogil:
-    leaf.prev = prev
-    leaf.next = after
-    if prev != NULL:
-        prev.next = leaf
-    else:
-        o.first = leaf
-    if after != NULL:
-        after.prev = leaf
-    else:
-        o.last = leaf
-
-
-cdef void leaf_unlink(Order* o, OrderLeaf* leaf) noexcept nogil:
-    if leaf.prev != NULL:
-        leaf.prev.next = leaf.next
-    else:
-        o.first = leaf.next
-    if leaf.next != NULL:
-        leaf.next.prev = leaf.prev
-    else:
-        o.last = leaf.prev
-
-
-cdef void inner_move(OrderInner* to, uint64_t i, OrderInner* source, uint64_t j, uint64_t k) noexcept nogil:
-    """Copies k children, also within one node; sets no n."""
-    memmove(&to.score[i], &source.score[j], k * sizeof(double))
-    memmove(&to.item[i], &source.item[j], k * sizeof(void*))
-    memmove(&to.child[i], &source.child[j], k * sizeof(void*))
-    memmove(&to.count[i], &source.count[j], k * sizeof(uint64_t))
-
-
-cdef void inner_shift(OrderInner* a, OrderInner* b, int64_t k) noexcept nogil:
-    """As leaf_shift, for children."""
-    cdef uint64_t m
-    if k > 0:
-        m = <uint64_t>k
-        inner_move(a, a.n, b, 0, m)
-        a.n += m
-        b.n -= m
-        inner_move(b, 0, b, m, b.n)
-    elif k < 0:
-        m = <uint64_t>-k
-        inner_move(b, m, b, 0, b.n)
-        a.n -= m
-        inner_move(b, 0, a, a.n, m)
-        b.n += m
-
-
-cdef uint64_t inner_total(OrderInner* node) noexcept nogil:
-    cdef uint64_t total = 0
-    cdef uint64_t i
-    for i in range(node.n):
-        total += node.count[i]
-    return total
-
-
-cdef inline void inner_set(OrderInner* node, uint64_t i, void* child, bint is_leaf) noexcept nogil:
-    """Fills place i with the child and its first pair; its count stays to be set."""
-    node.child[i] = child
-    if is_leaf:
-        node.score[i] = (<OrderLeaf*>child).score[0]
-        node.item[i] = (<OrderLeaf*>child).item[0]
-    else:
-        node.score[i] = (<OrderInner*>child).score[0]
-        node.item[i] = (<OrderInner*>child).item[0]
-
-
-cdef void first_changed(Order* o, Step* path, int64_t level) noexcept nogil:
-    """The first pair below path[level]'s child has changed: says so in all the nodes whose first pair it is."""
-    cdef OrderInner* node
-    while level >= 0:
-        node = path[level].node
-        inner_set(node, path[level].i, node.child[path[level].i], level == o.height - 1)
-        if path[level].i != 0:
-            return
-        level -= 1
-
-
 # ---- inserting
 
-cdef int spares_take(Heap* h, Order* o, Step* path, OrderLeaf** leaf, OrderInner** inner) noexcept nogil:
+cdef int spares_take(Heap* h, Order* o, OrderStep* path, OrderLeaf** leaf, OrderInner** inner) noexcept nogil:
     """All the nodes that one more leaf needs on its way up, before anything is changed; 0 or -1."""
     cdef int64_t level = <int64_t>o.height - 1
     cdef int n = 0
-    leaf[0] = leaf_new(h, o)
+    leaf[0] = order_leaf_new(h, o)
     if leaf[0] == NULL:
         return -1
     while level >= 0 and path[level].node.n == ORDER_INNER:
@@ -267,22 +42,22 @@ cdef int spares_take(Heap* h, Order* o, Step* path, OrderLeaf** leaf, OrderInner
     if level < 0:
         n += 1                          # the root splits: one for the new root
         if o.height == ORDER_DEPTH:
-            leaf_free(h, o, leaf[0])
+            order_leaf_free(h, o, leaf[0])
             return -1
     while n > 0:
         n -= 1
-        inner[n] = inner_new(h, o)
+        inner[n] = order_inner_new(h, o)
         if inner[n] == NULL:
-            leaf_free(h, o, leaf[0])
+            order_leaf_free(h, o, leaf[0])
             n += 1
             while inner[n] != NULL:
-                inner_free(h, o, inner[n])
+                order_inner_free(h, o, inner[n])
                 n += 1
             return -1
     return 0
 
 
-cdef bint at_right_edge(Step* path, int64_t level) noexcept nogil:
+cdef bint at_right_edge(OrderStep* path, int64_t level) noexcept nogil:
     """Whether path[level]'s node is the last of its level."""
     while level > 0:
         level -= 1
@@ -291,7 +66,7 @@ cdef bint at_right_edge(Step* path, int64_t level) noexcept nogil:
     return True
 
 
-cdef void child_add(Order* o, Step* path, int64_t level, uint64_t at, void* child, uint64_t count,
+cdef void child_add(Order* o, OrderStep* path, int64_t level, uint64_t at, void* child, uint64_t count,
                     OrderInner** spare) noexcept nogil:
     """Puts a child at place `at` of path[level]'s node, splitting full nodes upwards into the spares.  The counts
     above already hold what is below the child."""
@@ -304,8 +79,8 @@ cdef void child_add(Order* o, Step* path, int64_t level, uint64_t at, void* chil
         node = spare[0]
         is_leaf = o.height == 0
         node.n = 2
-        inner_set(node, 1 - at, o.root, is_leaf)
-        inner_set(node, at, child, is_leaf)
+        order_inner_set(node, 1 - at, o.root, is_leaf)
+        order_inner_set(node, at, child, is_leaf)
         node.count[at] = count
         node.count[1 - at] = o.used - count
         o.root = node
@@ -313,37 +88,37 @@ cdef void child_add(Order* o, Step* path, int64_t level, uint64_t at, void* chil
         return
     node = path[level].node
     if node.n < ORDER_INNER:
-        inner_move(node, at + 1, node, at, node.n - at)
-        inner_set(node, at, child, is_leaf)
+        order_inner_move(node, at + 1, node, at, node.n - at)
+        order_inner_set(node, at, child, is_leaf)
         node.count[at] = count
         node.n += 1
         if at == 0:
-            first_changed(o, path, level - 1)
+            order_first_changed(o, path, level - 1)
         return
     right = spare[0]
     keep = (ORDER_INNER + 1) // 2
     if at == ORDER_INNER and at_right_edge(path, level):
         keep = ORDER_INNER              # inserts in order leave full nodes behind
     right.n = ORDER_INNER - keep
-    inner_move(right, 0, node, keep, right.n)
+    order_inner_move(right, 0, node, keep, right.n)
     node.n = keep
     target = node
     if at > keep or keep == ORDER_INNER:
         target = right
         at -= keep
-    inner_move(target, at + 1, target, at, target.n - at)
-    inner_set(target, at, child, is_leaf)
+    order_inner_move(target, at + 1, target, at, target.n - at)
+    order_inner_set(target, at, child, is_leaf)
     target.count[at] = count
     target.n += 1
     if at == 0 and target == node:
-        first_changed(o, path, level - 1)
-    count = inner_total(right)
+        order_first_changed(o, path, level - 1)
+    count = order_inner_total(right)
     if level > 0:
         path[level - 1].node.count[path[level - 1].i] -= count
     child_add(o, path, level - 1, path[level - 1].i + 1 if level > 0 else 1, right, count, spare + 1)
 
 
-cdef bint leaf_share(Order* o, Step* path, OrderLeaf* leaf) noexcept nogil:
+cdef bint leaf_share(Order* o, OrderStep* path, OrderLeaf* leaf) noexcept nogil:
     """Evens a full leaf out with a sibling below the same node; False: they are full too."""
     cdef OrderInner* node
     cdef uint64_t i
@@ -357,24 +132,24 @@ cdef bint leaf_share(Order* o, Step* path, OrderLeaf* leaf) noexcept nogil:
         sibling = <OrderLeaf*>node.child[i - 1]
         if sibling.n + GIVE_LEAST <= ORDER_LEAF:
             k = <int64_t>(ORDER_LEAF - sibling.n + 1) // 2
-            leaf_shift(sibling, leaf, k)
+            order_leaf_shift(sibling, leaf, k)
             node.count[i - 1] += k
             node.count[i] -= k
-            inner_set(node, i, leaf, True)
+            order_inner_set(node, i, leaf, True)
             return True
     if i + 1 < node.n:
         sibling = <OrderLeaf*>node.child[i + 1]
         if sibling.n + GIVE_LEAST <= ORDER_LEAF:
             k = <int64_t>(ORDER_LEAF - sibling.n + 1) // 2
-            leaf_shift(leaf, sibling, -k)
+            order_leaf_shift(leaf, sibling, -k)
             node.count[i + 1] += k
             node.count[i] -= k
-            inner_set(node, i + 1, sibling, True)
+            order_inner_set(node, i + 1, sibling, True)
             return True
     return False
 
 
-cdef int leaf_split(Heap* h, Order* o, Step* path, OrderLeaf* leaf) noexcept nogil:
+cdef int leaf_split(Heap* h, Order* o, OrderStep* path, OrderLeaf* leaf) noexcept nogil:
     """Moves the upper half of a full leaf to a new one behind it; 0 or -1."""
     cdef OrderLeaf* right
     cdef OrderInner* spare[ORDER_DEPTH + 2]
@@ -382,15 +157,15 @@ cdef int leaf_split(Heap* h, Order* o, Step* path, OrderLeaf* leaf) noexcept nog
     memset(spare, 0, sizeof(spare))
     if spares_take(h, o, path, &right, spare) != 0:
         return -1
-    leaf_link(o, right, leaf, leaf.next)
-    leaf_shift(leaf, right, -(ORDER_LEAF // 2))
+    order_leaf_link(o, right, leaf, leaf.next)
+    order_leaf_shift(leaf, right, -(ORDER_LEAF // 2))
     if level >= 0:
         path[level].node.count[path[level].i] -= right.n
     child_add(o, path, level, path[level].i + 1 if level >= 0 else 1, right, right.n, spare)
     return 0
 
 
-cdef int leaf_open(Heap* h, Order* o, Step* path, OrderLeaf* leaf, bint behind, double score, void* item) noexcept nogil:
+cdef int leaf_open(Heap* h, Order* o, OrderStep* path, OrderLeaf* leaf, bint behind, double score, void* item) noexcept nogil:
     """A new leaf with this one pair before the first leaf or behind the last; 0 or -1."""
     cdef OrderLeaf* fresh
     cdef OrderInner* spare[ORDER_DEPTH + 2]
@@ -400,10 +175,10 @@ cdef int leaf_open(Heap* h, Order* o, Step* path, OrderLeaf* leaf, bint behind, 
     if spares_take(h, o, path, &fresh, spare) != 0:
         return -1
     if behind:
-        leaf_link(o, fresh, leaf, NULL)
+        order_leaf_link(o, fresh, leaf, NULL)
     else:
-        leaf_link(o, fresh, NULL, leaf)
-    leaf_put(fresh, 0, score, item)
+        order_leaf_link(o, fresh, NULL, leaf)
+    order_leaf_put(fresh, 0, score, item)
     o.used += 1
     for up in range(level):
         path[up].node.count[path[up].i] += 1
@@ -412,21 +187,21 @@ cdef int leaf_open(Heap* h, Order* o, Step* path, OrderLeaf* leaf, bint behind, 
 
 
 cdef int order_insert(Heap* h, Order* o, double score, void* item) noexcept nogil:
-    cdef Step path[ORDER_DEPTH]
+    cdef OrderStep path[ORDER_DEPTH]
     cdef OrderLeaf* leaf
-    cdef Bound b
+    cdef OrderBound b
     cdef uint64_t at
     cdef int64_t level
     if UNLIKELY(o.root == NULL):
-        leaf = leaf_new(h, o)
+        leaf = order_leaf_new(h, o)
         if leaf == NULL:
             return -1
-        leaf_put(leaf, 0, score, item)
+        order_leaf_put(leaf, 0, score, item)
         o.root = o.first = o.last = leaf
         o.used = 1
         return 0
-    bound_pair(o, &b, score, item)
-    leaf = descend(o, &b, path, &at)
+    order_bound(o, &b, score, item)
+    leaf = order_descend(o, &b, path, &at)
     if UNLIKELY(leaf.n == ORDER_LEAF):
         if leaf.next == NULL and at == ORDER_LEAF:
             return leaf_open(h, o, path, leaf, True, score, item)
@@ -434,19 +209,19 @@ cdef int order_insert(Heap* h, Order* o, double score, void* item) noexcept nogi
             return leaf_open(h, o, path, leaf, False, score, item)
         if not leaf_share(o, path, leaf) and leaf_split(h, o, path, leaf) != 0:
             return -1
-        leaf = descend(o, &b, path, &at)
-    leaf_put(leaf, at, score, item)
+        leaf = order_descend(o, &b, path, &at)
+    order_leaf_put(leaf, at, score, item)
     o.used += 1
     for level in range(o.height):
         path[level].node.count[path[level].i] += 1
     if at == 0:
-        first_changed(o, path, <int64_t>o.height - 1)
+        order_first_changed(o, path, <int64_t>o.height - 1)
     return 0
 
 
 # ---- removing
 
-cdef void child_drop(Heap* h, Order* o, Step* path, int64_t level, uint64_t at) noexcept nogil:
+cdef void child_drop(Heap* h, Order* o, OrderStep* path, int64_t level, uint64_t at) noexcept nogil:
     """Takes place `at` out of path[level]'s node (the child itself is gone already), and joins the node with a sibling
     when too little is left.  An empty node goes too, a root of one child gives way to it."""
     cdef OrderInner* node = path[level].node
@@ -456,24 +231,24 @@ cdef void child_drop(Heap* h, Order* o, Step* path, int64_t level, uint64_t at) 
     cdef uint64_t i
     cdef int64_t k
     node.n -= 1
-    inner_move(node, at, node, at + 1, node.n - at)
+    order_inner_move(node, at, node, at + 1, node.n - at)
     if level == 0:
         while o.height > 0 and (<OrderInner*>o.root).n == 1:
             node = <OrderInner*>o.root
             o.root = node.child[0]
             o.height -= 1
-            inner_free(h, o, node)
+            order_inner_free(h, o, node)
         if o.height > 0 and (<OrderInner*>o.root).n == 0:
-            inner_free(h, o, <OrderInner*>o.root)
+            order_inner_free(h, o, <OrderInner*>o.root)
             o.root = NULL
             o.height = 0
         return
     if node.n == 0:
-        inner_free(h, o, node)
+        order_inner_free(h, o, node)
         child_drop(h, o, path, level - 1, path[level - 1].i)
         return
     if at == 0:
-        first_changed(o, path, level - 1)
+        order_first_changed(o, path, level - 1)
     parent = path[level - 1].node
     if node.n >= INNER_LOW or parent.n == 1:
         return
@@ -481,17 +256,17 @@ cdef void child_drop(Heap* h, Order* o, Step* path, int64_t level, uint64_t at) 
     a = <OrderInner*>parent.child[i]
     b = <OrderInner*>parent.child[i + 1]
     k = <int64_t>b.n if a.n + b.n <= INNER_JOIN else (<int64_t>b.n - <int64_t>a.n) // 2
-    inner_shift(a, b, k)
-    parent.count[i] = inner_total(a)
+    order_inner_shift(a, b, k)
+    parent.count[i] = order_inner_total(a)
     if b.n == 0:
-        inner_free(h, o, b)
+        order_inner_free(h, o, b)
         child_drop(h, o, path, level - 1, i + 1)
         return
-    parent.count[i + 1] = inner_total(b)
-    inner_set(parent, i + 1, b, False)
+    parent.count[i + 1] = order_inner_total(b)
+    order_inner_set(parent, i + 1, b, False)
 
 
-cdef void leaf_fit(Heap* h, Order* o, Step* path, OrderLeaf* leaf) noexcept nogil:
+cdef void leaf_fit(Heap* h, Order* o, OrderStep* path, OrderLeaf* leaf) noexcept nogil:
     """After a removal from a leaf: drops it when it is empty, joins or evens it out with a sibling when it is low."""
     cdef int64_t level = <int64_t>o.height - 1
     cdef OrderInner* node
@@ -500,8 +275,8 @@ cdef void leaf_fit(Heap* h, Order* o, Step* path, OrderLeaf* leaf) noexcept nogi
     cdef uint64_t i
     cdef int64_t k
     if leaf.n == 0:
-        leaf_unlink(o, leaf)
-        leaf_free(h, o, leaf)
+        order_leaf_unlink(o, leaf)
+        order_leaf_free(h, o, leaf)
         if level < 0:
             o.root = NULL
         else:
@@ -516,37 +291,37 @@ cdef void leaf_fit(Heap* h, Order* o, Step* path, OrderLeaf* leaf) noexcept nogi
     a = <OrderLeaf*>node.child[i]
     b = <OrderLeaf*>node.child[i + 1]
     k = <int64_t>b.n if a.n + b.n <= LEAF_JOIN else (<int64_t>b.n - <int64_t>a.n) // 2
-    leaf_shift(a, b, k)
+    order_leaf_shift(a, b, k)
     node.count[i] = a.n
     node.count[i + 1] = b.n
     if b.n == 0:
-        leaf_unlink(o, b)
-        leaf_free(h, o, b)
+        order_leaf_unlink(o, b)
+        order_leaf_free(h, o, b)
         child_drop(h, o, path, level, i + 1)
         return
-    inner_set(node, i + 1, b, True)
+    order_inner_set(node, i + 1, b, True)
 
 
-cdef void run_remove(Heap* h, Order* o, Step* path, OrderLeaf* leaf, uint64_t at, uint64_t k) noexcept nogil:
+cdef void run_remove(Heap* h, Order* o, OrderStep* path, OrderLeaf* leaf, uint64_t at, uint64_t k) noexcept nogil:
     """Takes k pairs out of one leaf."""
     cdef uint32_t level
-    leaf_cut(leaf, at, k)
+    order_leaf_cut(leaf, at, k)
     o.used -= k
     for level in range(o.height):
         path[level].node.count[path[level].i] -= k
     if at == 0 and leaf.n > 0:
-        first_changed(o, path, <int64_t>o.height - 1)
+        order_first_changed(o, path, <int64_t>o.height - 1)
     if leaf.n < LEAF_LOW:
         leaf_fit(h, o, path, leaf)
 
 
-cdef inline bint descend_to(Order* o, double score, void* item, Step* path, OrderLeaf** leaf, uint64_t* at) noexcept nogil:
+cdef inline bint descend_to(Order* o, double score, void* item, OrderStep* path, OrderLeaf** leaf, uint64_t* at) noexcept nogil:
     """Finds a pair itself."""
-    cdef Bound b
+    cdef OrderBound b
     if o.root == NULL:
         return False
-    bound_pair(o, &b, score, item)
-    leaf[0] = descend(o, &b, path, at)
+    order_bound(o, &b, score, item)
+    leaf[0] = order_descend(o, &b, path, at)
     if at[0] == 0:
         return False
     at[0] -= 1
@@ -554,7 +329,7 @@ cdef inline bint descend_to(Order* o, double score, void* item, Step* path, Orde
 
 
 cdef bint order_remove(Heap* h, Order* o, double score, void* item) noexcept nogil:
-    cdef Step path[ORDER_DEPTH]
+    cdef OrderStep path[ORDER_DEPTH]
     cdef OrderLeaf* leaf
     cdef uint64_t at
     if not descend_to(o, score, item, path, &leaf, &at):
@@ -563,7 +338,7 @@ cdef bint order_remove(Heap* h, Order* o, double score, void* item) noexcept nog
     return True
 
 
-cdef OrderLeaf* descend_rank(Order* o, uint64_t rank, Step* path, uint64_t* at) noexcept nogil:
+cdef OrderLeaf* descend_rank(Order* o, uint64_t rank, OrderStep* path, uint64_t* at) noexcept nogil:
     """The leaf and place of a rank below `used`, and the way there."""
     cdef void* node = o.root
     cdef OrderInner* inner
@@ -583,7 +358,7 @@ cdef OrderLeaf* descend_rank(Order* o, uint64_t rank, Step* path, uint64_t* at) 
 
 
 cdef void order_remove_range(Heap* h, Order* o, uint64_t rank, uint64_t count) noexcept nogil:
-    cdef Step path[ORDER_DEPTH]
+    cdef OrderStep path[ORDER_DEPTH]
     cdef OrderLeaf* leaf
     cdef uint64_t at
     cdef uint64_t k
@@ -597,21 +372,21 @@ cdef void order_remove_range(Heap* h, Order* o, uint64_t rank, uint64_t count) n
 cdef bint fits_at(Order* o, OrderLeaf* leaf, uint64_t at, double score, void* item) noexcept nogil:
     """Whether this pair would be in order at the place `at`, whatever is there now."""
     cdef OrderIter it
-    cdef Bound b
-    bound_pair(o, &b, score, item)
+    cdef OrderBound b
+    order_bound(o, &b, score, item)
     it.leaf = leaf
     it.i = at
     order_prev(&it)
-    if it.leaf != NULL and not before(it.leaf.score[it.i], it.leaf.item[it.i], &b):
+    if it.leaf != NULL and not order_before(it.leaf.score[it.i], it.leaf.item[it.i], &b):
         return False
     it.leaf = leaf
     it.i = at
     order_next(&it)
-    return it.leaf == NULL or not before(it.leaf.score[it.i], it.leaf.item[it.i], &b)
+    return it.leaf == NULL or not order_before(it.leaf.score[it.i], it.leaf.item[it.i], &b)
 
 
 cdef int order_replace(Heap* h, Order* o, double score, void* old, void* new) noexcept nogil:
-    cdef Step path[ORDER_DEPTH]
+    cdef OrderStep path[ORDER_DEPTH]
     cdef OrderLeaf* leaf
     cdef uint64_t at
     if not descend_to(o, score, old, path, &leaf, &at):
@@ -623,12 +398,12 @@ cdef int order_replace(Heap* h, Order* o, double score, void* old, void* new) no
         return 0
     leaf.item[at] = new
     if at == 0:
-        first_changed(o, path, <int64_t>o.height - 1)
+        order_first_changed(o, path, <int64_t>o.height - 1)
     return 0
 
 
 cdef int order_move(Heap* h, Order* o, double score, void* item, double to) noexcept nogil:
-    cdef Step path[ORDER_DEPTH]
+    cdef OrderStep path[ORDER_DEPTH]
     cdef OrderLeaf* leaf
     cdef uint64_t at
     if not descend_to(o, score, item, path, &leaf, &at):
@@ -640,13 +415,13 @@ cdef int order_move(Heap* h, Order* o, double score, void* item, double to) noex
         return 0
     leaf.score[at] = to
     if at == 0:
-        first_changed(o, path, <int64_t>o.height - 1)
+        order_first_changed(o, path, <int64_t>o.height - 1)
     return 0
 
 
 # ---- looking
 
-cdef inline uint64_t path_rank(Order* o, Step* path) noexcept nogil:
+cdef inline uint64_t path_rank(Order* o, OrderStep* path) noexcept nogil:
     """Pairs before the leaf at the end of the path."""
     cdef uint64_t rank = 0
     cdef uint32_t level
@@ -658,7 +433,7 @@ cdef inline uint64_t path_rank(Order* o, Step* path) noexcept nogil:
 
 
 cdef bint order_rank(Order* o, double score, void* item, uint64_t* rank) noexcept nogil:
-    cdef Step path[ORDER_DEPTH]
+    cdef OrderStep path[ORDER_DEPTH]
     cdef OrderLeaf* leaf
     cdef uint64_t at
     if not descend_to(o, score, item, path, &leaf, &at):
@@ -668,7 +443,7 @@ cdef bint order_rank(Order* o, double score, void* item, uint64_t* rank) noexcep
 
 
 cdef bint order_find(Order* o, double score, void* item, OrderIter* it) noexcept nogil:
-    cdef Step path[ORDER_DEPTH]
+    cdef OrderStep path[ORDER_DEPTH]
     if it == NULL:
         return False
     if descend_to(o, score, item, path, &it.leaf, &it.i):
@@ -679,7 +454,7 @@ cdef bint order_find(Order* o, double score, void* item, OrderIter* it) noexcept
 
 
 cdef bint order_at(Order* o, uint64_t rank, OrderIter* it) noexcept nogil:
-    cdef Step path[ORDER_DEPTH]
+    cdef OrderStep path[ORDER_DEPTH]
     if rank >= o.used:
         it.leaf = NULL
         it.i = 0
@@ -688,13 +463,13 @@ cdef bint order_at(Order* o, uint64_t rank, OrderIter* it) noexcept nogil:
     return True
 
 
-cdef uint64_t bound_rank(Order* o, const Bound* b, OrderIter* it) noexcept nogil:
-    cdef Step path[ORDER_DEPTH]
+cdef uint64_t bound_rank(Order* o, const OrderBound* b, OrderIter* it) noexcept nogil:
+    cdef OrderStep path[ORDER_DEPTH]
     cdef OrderLeaf* leaf = NULL
     cdef uint64_t at = 0
     cdef uint64_t rank = 0
     if o.root != NULL:
-        leaf = descend(o, b, path, &at)
+        leaf = order_descend(o, b, path, &at)
         rank = path_rank(o, path) + at
         if at == leaf.n:
             leaf = leaf.next
@@ -706,22 +481,22 @@ cdef uint64_t bound_rank(Order* o, const Bound* b, OrderIter* it) noexcept nogil
 
 
 cdef uint64_t order_lower(Order* o, double score, OrderIter* it) noexcept nogil:
-    cdef Bound b
-    b.kind = BEFORE_SCORE
+    cdef OrderBound b
+    b.kind = ORDER_BEFORE_SCORE
     b.score = score
     return bound_rank(o, &b, it)
 
 
 cdef uint64_t order_upper(Order* o, double score, OrderIter* it) noexcept nogil:
-    cdef Bound b
-    b.kind = UPTO_SCORE
+    cdef OrderBound b
+    b.kind = ORDER_UPTO_SCORE
     b.score = score
     return bound_rank(o, &b, it)
 
 
 cdef uint64_t order_lower_member(Order* o, double score, const char* p, size_t n, OrderIter* it) noexcept nogil:
-    cdef Bound b
-    b.kind = BEFORE_MEMBER
+    cdef OrderBound b
+    b.kind = ORDER_BEFORE_MEMBER
     b.score = score
     b.p = p
     b.n = n
@@ -729,8 +504,8 @@ cdef uint64_t order_lower_member(Order* o, double score, const char* p, size_t n
 
 
 cdef uint64_t order_upper_member(Order* o, double score, const char* p, size_t n, OrderIter* it) noexcept nogil:
-    cdef Bound b
-    b.kind = UPTO_MEMBER
+    cdef OrderBound b
+    b.kind = ORDER_UPTO_MEMBER
     b.score = score
     b.p = p
     b.n = n
@@ -738,16 +513,16 @@ cdef uint64_t order_upper_member(Order* o, double score, const char* p, size_t n
 
 
 cdef uint64_t order_lower_lex(Order* o, const char* p, size_t n, OrderIter* it) noexcept nogil:
-    cdef Bound b
-    b.kind = BEFORE_LEX
+    cdef OrderBound b
+    b.kind = ORDER_BEFORE_LEX
     b.p = p
     b.n = n
     return bound_rank(o, &b, it)
 
 
 cdef uint64_t order_upper_lex(Order* o, const char* p, size_t n, OrderIter* it) noexcept nogil:
-    cdef Bound b
-    b.kind = UPTO_LEX
+    cdef OrderBound b
+    b.kind = ORDER_UPTO_LEX
     b.p = p
     b.n = n
     return bound_rank(o, &b, it)
@@ -773,10 +548,10 @@ cdef bint order_free_some(Heap* h, Order* o, uint64_t budget) noexcept nogil:
             level += 1
         if level == o.height:
             work = (<OrderLeaf*>node).n
-            leaf_free(h, o, <OrderLeaf*>node)
+            order_leaf_free(h, o, <OrderLeaf*>node)
         else:
             work = 1
-            inner_free(h, o, <OrderInner*>node)
+            order_inner_free(h, o, <OrderInner*>node)
         budget = budget - work if budget > work else 0
         if above == NULL:
             o.root = NULL
@@ -801,7 +576,7 @@ cdef struct Census:
 cdef int subtree_check(Order* o, void* node, uint32_t level, uint64_t* total, Census* c) noexcept nogil:
     cdef OrderInner* inner
     cdef OrderLeaf* leaf
-    cdef Bound b
+    cdef OrderBound b
     cdef uint64_t i
     cdef uint64_t below
     cdef int broken
@@ -833,10 +608,10 @@ cdef int subtree_check(Order* o, void* node, uint32_t level, uint64_t* total, Ce
     if leaf.prev != c.previous or (c.previous != NULL and c.previous.next != leaf):
         return 4
     for i in range(leaf.n):
-        bound_pair(o, &b, leaf.score[i], leaf.item[i])
-        if i + 1 < leaf.n and before(leaf.score[i + 1], leaf.item[i + 1], &b):
+        order_bound(o, &b, leaf.score[i], leaf.item[i])
+        if i + 1 < leaf.n and order_before(leaf.score[i + 1], leaf.item[i + 1], &b):
             return 5
-        if i + 1 == leaf.n and leaf.next != NULL and before(leaf.next.score[0], leaf.next.item[0], &b):
+        if i + 1 == leaf.n and leaf.next != NULL and order_before(leaf.next.score[0], leaf.next.item[0], &b):
             return 5
     c.previous = leaf
     total[0] = leaf.n

@@ -177,15 +177,12 @@ cdef bint table_step(Heap* h, Table* t, int n) noexcept nogil:
                     b.tag[i] = 0
             if not b.linked:
                 break
-            more = <Bucket*>b.item[6]
-            b.linked = 0
-            b.item[6] = NULL
-            if b != first:
-                heap_zeroed_free(h, b, sizeof(Bucket))
-                t.links -= 1
-            b = more
-        if b != first:
-            heap_zeroed_free(h, b, sizeof(Bucket))
+            b = <Bucket*>b.item[6]
+        while first.linked:             # all are moved: now the buckets behind the first go
+            more = <Bucket*>first.item[6]
+            first.linked = more.linked
+            first.item[6] = more.item[6] if more.linked else NULL
+            heap_zeroed_free(h, more, sizeof(Bucket))
             t.links -= 1
         t.rehash += 1
         if t.rehash % DROP_EVERY == 0:

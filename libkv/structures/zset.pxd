@@ -97,7 +97,7 @@ cdef int zset_to_tree(Heap* h, Cell* cell) noexcept nogil                       
 cdef int zset_to_packed(Heap* h, Cell* cell) noexcept nogil                     # 0, or -1 and nothing changed
 cdef uint64_t zset_bytes(Cell* cell, uint64_t samples) noexcept nogil
     # of memory; of a tree `samples` items are looked at, 0 = all
-cdef bint zset_free_some(Heap* h, Cell* cell, uint64_t budget) noexcept nogil   # True: all gone; until then only to be called again
+cdef bint zset_free_some(Heap* h, Cell* cell, uint64_t budget) noexcept nogil  # True: all gone; till then only to be called again
 cdef void zset_free(Heap* h, Cell* cell) noexcept nogil
 cdef int zset_check(Heap* h, Cell* cell) noexcept nogil                         # 0, or the number of the broken invariant
 

@@ -62,7 +62,6 @@ from libkv.structures.table cimport (
 )
 from libkv.structures.zset_flat cimport (
     zset_compare,
-    zset_flat_place,
     zset_flat_put,
     zset_flat_rescore,
     zset_flat_score,
@@ -341,7 +340,6 @@ cdef bint zset_rank(Heap* h, Cell* cell, const char* p, size_t n, uint64_t hash,
     cdef void** slot
     cdef char* b
     cdef char* at
-    cdef Slice member
     if cell.layout == ZSET_TREE:
         z = <Zset*>cell.ptr
         slot = table_find(h, &z.members, p, n, known(h, p, n, hash))
@@ -372,7 +370,7 @@ cdef int zset_remove_range(Heap* h, Cell* cell, uint64_t first, uint64_t end) no
     cdef void* item
     cdef Slice member
     cdef uint64_t hash
-    cdef uint64_t n
+    cdef uint64_t _n
     cdef char* at
     if first >= end:
         return 0
@@ -381,7 +379,7 @@ cdef int zset_remove_range(Heap* h, Cell* cell, uint64_t first, uint64_t end) no
         return 0 if at == NULL else packed_delete(h, <char**>&cell.ptr, &at, 2 * (end - first))
     z = <Zset*>cell.ptr
     order_at(&z.order, first, &it)
-    for n in range(end - first):
+    for _n in range(end - first):
         if it.leaf == NULL:
             break
         item = it.leaf.item[it.i]
@@ -610,42 +608,46 @@ cdef uint64_t zset_bytes(Cell* cell, uint64_t samples) noexcept nogil:
 
 # ---- invariants
 
+cdef int flat_check(Cell* cell) noexcept nogil:
+    cdef ZsetIter it
+    cdef Slice member
+    cdef Slice last
+    cdef double score
+    cdef double last_score = 0
+    cdef char scratch[ZSET_SCRATCH]
+    cdef char last_scratch[ZSET_SCRATCH]
+    cdef char* b = <char*>cell.ptr
+    cdef uint64_t n = 0
+    cdef int broken = packed_check(b)
+    if broken != 0:
+        return 200 + broken
+    if packed_length(b) % 2:
+        return 301
+    zset_iter(&it, cell, 0, False)
+    while zset_next(&it, &member, &score, scratch):
+        if n > 0 and (last_score > score or (last_score == score
+                                             and zset_compare(last.p, last.n, member.p, member.n) >= 0)):
+            return 302
+        if it.at != NULL and packed_find(b, it.at, member.p, member.n, 1) != NULL:
+            return 302
+        last_score = score
+        last = packed_get(packed_index(b, <int64_t>(2 * n)), last_scratch)
+        n += 1
+    return 0 if n == zset_length(cell) else 306
+
+
 cdef int zset_check(Heap* h, Cell* cell) noexcept nogil:
     """1-99 the table's, (+100) the index's or (+200) the buffer's own invariants; 301 a member without a score, 302 pairs
-    out of order or twice, 303 table and index disagree in number, 304 an item of the index is not the table's, 305 a score
-    in the index is not the item's, 306 an iteration sees another number of members."""
-    cdef ZsetIter it
-    cdef Zset* z
+    out of order or twice, 303 table and index disagree in number, 304 an item of the index is not the table's, 305 a
+    score in the index is not the item's, 306 an iteration sees another number of members."""
+    cdef Zset* z = <Zset*>cell.ptr
     cdef OrderIter at
     cdef Slice member
     cdef void** slot
-    cdef double score
-    cdef double last_score = 0
-    cdef Slice last
-    cdef char scratch[ZSET_SCRATCH]
-    cdef char last_scratch[ZSET_SCRATCH]
-    cdef char* b
     cdef uint64_t n = 0
     cdef int broken
     if cell.layout == ZSET_PACKED:
-        b = <char*>cell.ptr
-        broken = packed_check(b)
-        if broken != 0:
-            return 200 + broken
-        if packed_length(b) % 2:
-            return 301
-        zset_iter(&it, cell, 0, False)
-        while zset_next(&it, &member, &score, scratch):
-            if n > 0 and (last_score > score or (last_score == score
-                                                 and zset_compare(last.p, last.n, member.p, member.n) >= 0)):
-                return 302
-            if it.at != NULL and packed_find(b, it.at, member.p, member.n, 1) != NULL:
-                return 302
-            last_score = score
-            last = packed_get(packed_index(b, <int64_t>(2 * n)), last_scratch)
-            n += 1
-        return 0 if n == zset_length(cell) else 306
-    z = <Zset*>cell.ptr
+        return flat_check(cell)
     broken = table_check(h, &z.members)
     if broken != 0:
         return broken

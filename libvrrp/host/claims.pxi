@@ -1,7 +1,7 @@
 # Who else claims our addresses: ARP packets and neighbour advertisements from another MAC while we are master.
 #
-# Packet sockets for one protocol see what arrives, not what this machine sends.  Neighbour advertisements are picked out
-# by a filter in the kernel, so that other IPv6 traffic does not wake the thread.
+# Packet sockets for one protocol see what arrives, not what this machine sends.  Neighbour advertisements are picked
+# out by a filter in the kernel, so that other IPv6 traffic does not wake the thread.
 
 cdef enum:
     CLAIM_FRAMES = 64           # read in one turn

@@ -30,8 +30,9 @@ class Notice(NamedTuple):
     """Something that happened.
 
     kind: "TRANSITION" (details old, new, cause), "STOP_SCRIPT" (details id: answer with script_done), "CONFLICT",
-    "DROPPED" (details reason), "ADDRESS" (details errno: the kernel refused a change), "LINK" (details up), "SOCKET"
-    (details errno), "NETLINK_LOST".  at: ns of the monotonic clock.  name: the router, or the interface.
+    "DROPPED" (details reason), "ADDRESS" (details errno: the kernel refused a change), "LINK" (details up), "SOCKET",
+    "BFD_SOCKET" (details errno), "NETLINK_LOST", "BFD" (details old, new, diagnostic).
+    at: ns of the monotonic clock.  name: the router, the interface or the BFD session.
     """
 
     kind: str
@@ -112,8 +113,9 @@ class Host:
         self._thread.start()
 
     def reload(self, config: Config) -> None:
-        """Takes a new configuration over.  Routers of the same name, interface, family, VRID and version go on: a master
-        stays master, and only addresses that changed are touched.  Others are stopped before, and new ones started.
+        """Takes a new configuration over.  Routers of the same name, interface, family, VRID and version go on: a
+        master stays master, and its addresses are touched only if they changed.  Others are stopped before, and new
+        ones started.
 
         A wrong configuration raises before anything changes.  Adverts pause for the few milliseconds it takes.
         """
@@ -165,6 +167,7 @@ class Host:
             ):
                 time.sleep(0.01)
             self._worker.dismiss_guardian()
+            self._worker.goodbye()
             self._worker.stop_running()
             self._thread.join()
         else:

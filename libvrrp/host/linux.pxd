@@ -136,7 +136,7 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t sendto(int, const void*, size_t, int, const sockaddr*, socklen_t)
     ssize_t recvmsg(int, msghdr*, int)
     ssize_t sendmsg(int, const msghdr*, int)
-    int AF_INET, AF_INET6, AF_PACKET, AF_NETLINK, SOCK_RAW, SOCK_CLOEXEC, SOCK_NONBLOCK
+    int AF_INET, AF_INET6, AF_PACKET, AF_NETLINK, SOCK_RAW, SOCK_DGRAM, SOCK_CLOEXEC, SOCK_NONBLOCK
     ssize_t recvfrom(int, void*, size_t, int, sockaddr*, socklen_t*)
     int SO_ATTACH_FILTER
     int SOL_SOCKET, SO_BINDTODEVICE, SO_RCVBUFFORCE, SO_SNDBUFFORCE, SO_RCVTIMEO, SO_PRIORITY
@@ -168,6 +168,7 @@ cdef extern from "<netinet/in.h>" nogil:
         in6_addr ipv6mr_multiaddr
         unsigned int ipv6mr_interface
     int IPPROTO_IP, IPPROTO_IPV6
+    int IP_TTL, IP_RECVTTL, IPV6_V6ONLY
     int IP_HDRINCL, IP_MULTICAST_IF, IP_MULTICAST_LOOP, IP_ADD_MEMBERSHIP
     int IPV6_MULTICAST_IF, IPV6_MULTICAST_LOOP, IPV6_MULTICAST_HOPS, IPV6_UNICAST_HOPS, IPV6_JOIN_GROUP
     int IPV6_RECVHOPLIMIT, IPV6_RECVPKTINFO, IPV6_PKTINFO, IPV6_HOPLIMIT, IPV6_TCLASS

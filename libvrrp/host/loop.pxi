@@ -6,6 +6,7 @@ cdef enum:
     TAG_MONITOR = 2
     TAG_ARP = 3
     TAG_NDP = 4
+    TAG_BFD = 8
     TAG_SOCKET = 16
     DATAGRAMS = 512         # read from a socket before others get their turn
 
@@ -88,11 +89,15 @@ cdef void check_heartbeat(CHost* h, int64_t now) noexcept nogil:
 cdef void arm(CHost* h) noexcept nogil:
     """The timer for the machine's next deadline, the heartbeat's end and the next announcements."""
     cdef itimerspec at
+    cdef int i
     cdef int64_t now = clock_ns(CLOCK_MONOTONIC), due = node_next_deadline(h.node)
     if h.hang_timeout > 0 and not h.hung and h.touched + h.hang_timeout < due:
         due = h.touched + h.hang_timeout
     if h.announcing > 0 and now + 1000000 < due:
         due = now + 1000000
+    for i in range(h.bfd_count):
+        if bfd_next_deadline(&h.bfd[i].session) < due:
+            due = bfd_next_deadline(&h.bfd[i].session)
     memset(&at, 0, sizeof(at))
     if due != NEVER:
         if due < 1:
@@ -126,10 +131,13 @@ cdef void turn(CHost* h, epoll_event* events, int n) noexcept nogil:
             read_claims(h, h.arp)
         elif events[i].data.u64 == TAG_NDP:
             read_claims(h, h.ndp)
+        elif TAG_BFD <= events[i].data.u64 < TAG_BFD + 4:
+            read_bfd(h, <int>(events[i].data.u64 - TAG_BFD))
     for i in range(n):
         if events[i].data.u64 == TAG_MONITOR:
             read_monitor(h)
     check_heartbeat(h, clock_ns(CLOCK_MONOTONIC))
+    run_bfd(h)
     if node_next_deadline(h.node) <= clock_ns(CLOCK_MONOTONIC):
         memset(&e, 0, sizeof(e))
         step_and_perform(h, &e)

@@ -36,7 +36,7 @@ cdef void advert_of(CHost* h, int slot, int priority, CAdvert* a) noexcept nogil
     if r.auth_type == 1:
         memcpy(a.auth_data, r.auth_data, 8)
     if r.auth_type == 2:
-        a.spi = (<uint32_t>r.primary[0] << 24) | (<uint32_t>r.primary[1] << 16) | (<uint32_t>r.primary[2] << 8) | r.primary[3]
+        a.spi = get32(r.primary)
         h.shared[slot].sequence += 1
         a.sequence = h.shared[slot].sequence
 

@@ -8,6 +8,7 @@
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libvrrp.bfd cimport CSession
 from libvrrp.fsm.node cimport CAction, CNode, Node
 from libvrrp.host.linux cimport pthread_mutex_t
 
@@ -64,6 +65,17 @@ cdef struct CPlace:
     CVip* vips
     uint32_t lease_seconds
 
+cdef struct CBfd:
+    CSession session
+    uint8_t family
+    uint8_t multihop
+    uint8_t[16] local
+    uint8_t[16] remote
+    int32_t lowest_ttl
+    int32_t device          # interface number of a link-local peer, or -1
+    int32_t tracker         # the machine's tracker that follows the session, or -1
+    int sender
+
 cdef struct CShared:
     uint8_t master
     uint32_t sequence
@@ -81,6 +93,8 @@ cdef enum:
     NOTICE_NETLINK_LOST     # the monitor lost messages; everything was compared
     NOTICE_SOCKET           # router = interface number, argument = errno
     NOTICE_ADDRESS          # router, argument = errno: an address change was refused
+    NOTICE_BFD              # router = session, argument = old state * 16 + new, cause = diagnostic
+    NOTICE_BFD_SOCKET       # router = session, argument = errno
 
 cdef struct CHost:
     CNode* node
@@ -126,6 +140,12 @@ cdef struct CHost:
     uint64_t notice_tail
     uint64_t notices_lost
     uint8_t* received
+    # BFD
+    CBfd* bfd
+    int32_t bfd_count
+    int32_t bfd_ports       # source ports handed out
+    int[4] bfd_receivers    # single-hop IPv4, IPv6, multi-hop IPv4, IPv6
+    uint64_t bfd_refused
     # guardian
     int guardian_pipe
     int guardian_pid
@@ -139,6 +159,8 @@ cdef class Worker:
     cdef public Node node
     cdef public object names
     cdef public object interface_names
+    cdef public object sessions
     cdef int open_all(self) except -1
+    cdef int place_session(self, CBfd* b, object session) except -1
     cdef int place_router(self, int slot, object router) except -1
     cdef int place_vip(self, CVip* vip, object address, object router) except -1

@@ -13,11 +13,15 @@ Files: netlink.pxi (messages), perform.pxi (actions), links.pxi (interfaces, com
 """
 
 import ipaddress
+import os
 
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset, strlen, strncmp
+from libvrrp.bfd cimport (
+    BFD_EV_DEADLINE, BFD_EV_DISABLE, BFD_EV_PACKET, BFD_UP, Session, bfd_next_deadline, bfd_start, bfd_step,
+)
 from libvrrp.fsm.node cimport (
     ACT_ADD, ACT_ADVERT, ACT_ANNOUNCE, ACT_DELETE, ACT_REFRESH, ACT_TRANSITION, EV_ADVERT, EV_CLAIMED, EV_DONE,
     EV_EXPIRED, EV_FAILED, EV_HUNG, EV_LINK, EV_LOST, EV_PEER_DOWN, EV_PRIORITY, EV_START, EV_STOP, EV_TRACKER, MASTER,
@@ -27,16 +31,22 @@ from libvrrp.host.linux cimport *
 from libvrrp.packet.advert cimport (
     ADVERT_MAX, CAdvert, advert_decode_ipv4, advert_decode_message, advert_encode_ipv4, advert_encode_message,
 )
-from libvrrp.packet.announce cimport ADVERTISEMENT_FRAME, ARP_FRAME, arp_announce, neighbour_announce, neighbour_claim
+from libvrrp.packet.checksum cimport get32
+from libvrrp.packet.control cimport CControl, control_decode, control_encode
+from libvrrp.packet.announce cimport (
+    ADVERTISEMENT_FRAME, ARP_FRAME, arp_announce, neighbour_announce, neighbour_claim,
+)
 
 from libvrrp.errors import VrrpError
 from libvrrp.fsm import events as ev
 from libvrrp.fsm.table import INPUTS, STATES
+from libvrrp.packet.control import STATES as BFD_STATES
 
 include "netlink.pxi"
 include "perform.pxi"
 include "links.pxi"
 include "guardian.pxi"
+include "bfd.pxi"
 include "claims.pxi"
 include "loop.pxi"
 
@@ -53,6 +63,8 @@ cdef class Worker:
         memset(&self.h, 0, sizeof(CHost))
         self.h.epoll = self.h.timer = self.h.wake = self.h.told = -1
         self.h.request = self.h.monitor = self.h.packet = self.h.guardian_pipe = self.h.arp = self.h.ndp = -1
+        for i in range(4):
+            self.h.bfd_receivers[i] = -1
 
     def __init__(self, Node node not None, int told, bint guardian, double hang_timeout):
         cdef pthread_mutexattr_t attributes
@@ -67,6 +79,7 @@ cdef class Worker:
         names = [None] * node.c.interface_count
         for name, number in node.interfaces.items():
             names[number] = name
+        names += [s.interface for s in config.bfd if s.interface and s.interface not in names]
         for router in config.routers:
             for address in (*router.addresses, *router.excluded):
                 if address.device and address.device not in names:
@@ -94,6 +107,13 @@ cdef class Worker:
                 h.interfaces[number].sockets[kind] = -1
         for router in config.routers:
             self.place_router(node.slots[router.name], router)
+        self.sessions = list(config.bfd)
+        h.bfd = <CBfd*>calloc(len(self.sessions) + 1, sizeof(CBfd))
+        if h.bfd == NULL:
+            raise MemoryError
+        for session in self.sessions:
+            self.place_session(&h.bfd[h.bfd_count], session)
+            h.bfd_count += 1
         h.owner = getpid()
         h.guardian_wanted = guardian
         h.hang_timeout = round(hang_timeout * 1e9)
@@ -138,6 +158,22 @@ cdef class Worker:
             memcpy(vip.broadcast, PyBytes_AS_STRING(raw), 4)
         return 0
 
+    cdef int place_session(self, CBfd* b, object session) except -1:
+        cdef bytes raw = session.remote.packed
+        cdef uint64_t seed = int.from_bytes(os.urandom(8), "little")
+        b.family, b.multihop, b.sender = session.remote.version, session.multihop, -1
+        memcpy(b.remote, PyBytes_AS_STRING(raw), len(raw))
+        raw = ipaddress.ip_address(session.source).packed
+        memcpy(b.local, PyBytes_AS_STRING(raw), len(raw))
+        b.lowest_ttl = session.min_ttl if session.multihop else 255
+        b.device = self.interface_names.index(session.interface) if session.interface else -1
+        b.tracker = self.node.tracker_slots[session.tracker] if session.tracker else -1
+        b.session.wanted_tx_us, b.session.wanted_rx_us = round(session.min_tx * 1e6), round(session.min_rx * 1e6)
+        b.session.idle_us, b.session.passive = round(session.idle_tx * 1e6), session.passive
+        b.session.multiplier = session.multiplier
+        bfd_start(&b.session, <uint32_t>(seed >> 32) | 1, seed)
+        return 0
+
     cdef int open_all(self) except -1:
         cdef CHost* h = &self.h
         cdef int i
@@ -176,6 +212,13 @@ cdef class Worker:
         for fd in (h.epoll, h.timer, h.wake, h.request, h.monitor, h.packet, h.arp, h.ndp):
             if fd >= 0:
                 close(fd)
+        for i in range(h.bfd_count):
+            if h.bfd[i].sender >= 0:
+                close(h.bfd[i].sender)
+        for i in range(4):
+            if h.bfd_receivers[i] >= 0:
+                close(h.bfd_receivers[i])
+        free(h.bfd)
         guardian_dismiss(h)
         if h.shared != NULL:
             munmap(h.shared, h.shared_count * sizeof(CShared))
@@ -202,6 +245,7 @@ cdef class Worker:
             answered = dump(h, RTM_GETLINK, RTM_NEWLINK)
             compare_addresses(h)
             remove_leftovers(h)
+            open_bfd(h)
             guardian_spawn(h)
             arm(h)
         if not answered:
@@ -272,12 +316,29 @@ cdef class Worker:
             self.h.places[slot].pending = 0
 
     def take_over(self, Worker other not None):
-        """What outlives a reload: AH's sequence numbers, by router name."""
+        """What outlives a reload: AH's sequence numbers, and the BFD sessions whose settings are the same."""
         for slot, name in enumerate(self.names):
             if name is not None and name in other.names:
                 self.h.shared[<int>slot].sequence = other.h.shared[<int>other.names.index(name)].sequence
                 self.h.shared[<int>slot].master = self.h.node.routers[<int>slot].state == MASTER
         self.h.identification = other.h.identification
+        for k in range(4):
+            self.h.bfd_receivers[k], other.h.bfd_receivers[k] = other.h.bfd_receivers[k], -1
+            if self.h.bfd_receivers[k] >= 0:
+                watch(&self.h, self.h.bfd_receivers[k], TAG_BFD + k)
+        self.h.bfd_ports = other.h.bfd_ports
+        for i, session in enumerate(self.sessions):
+            if session in other.sessions:           # equal in every setting: it goes on
+                k = other.sessions.index(session)
+                self.h.bfd[<int>i].session = other.h.bfd[<int>k].session
+                self.h.bfd[<int>i].sender, other.h.bfd[<int>k].sender = other.h.bfd[<int>k].sender, -1
+
+    def goodbye(self):
+        """Takes the BFD sessions to AdminDown, on purpose."""
+        with nogil:
+            pthread_mutex_lock(&self.h.mutex)
+            goodbye_bfd(&self.h)
+            pthread_mutex_unlock(&self.h.mutex)
 
     def carry_out(self, actions):
         """Carries out Actions that Node.reload returned."""
@@ -326,9 +387,18 @@ cdef class Worker:
                     n += 1
                 pthread_mutex_unlock(&self.h.mutex)
             for i in range(n):
-                out.append(described(&some[i], self.names, self.interface_names))
+                out.append(described(&some[i], self.names, self.interface_names, self.sessions))
             if n < 64:
                 return out
+
+    def session_status(self, int number):
+        """bfd.Session.status of one session."""
+        cdef Session copy = Session.__new__(Session)
+        with nogil:
+            pthread_mutex_lock(&self.h.mutex)
+            copy.c = self.h.bfd[number].session
+            pthread_mutex_unlock(&self.h.mutex)
+        return copy.status()
 
     def status(self):
         """Node.status of this moment, with what the host adds."""
@@ -354,6 +424,8 @@ cdef class Worker:
         finally:
             free(routers)
             free(interfaces)
+        out["bfd"] = {session.name: self.session_status(i) for i, session in enumerate(self.sessions)}
+        out["bfd_refused"] = h.bfd_refused
         out["guardian"] = h.guardian_pid or None
         out["notices_lost"] = h.notices_lost
         out["wakeups"] = h.wakeups
@@ -373,7 +445,7 @@ KIND = {
 }
 
 
-cdef object described(const CNotice* n, list names, list interfaces):
+cdef object described(const CNotice* n, list names, list interfaces, list sessions):
     if n.kind == ACT_TRANSITION:
         details = {"old": STATES[n.argument >> 4], "new": STATES[n.argument & 15], "cause": INPUTS[n.cause]}
         return "TRANSITION", n.at, names[n.router], details
@@ -385,6 +457,11 @@ cdef object described(const CNotice* n, list names, list interfaces):
         return "SOCKET", n.at, interfaces[n.router], {"errno": n.argument}
     if n.kind == NOTICE_ADDRESS:
         return "ADDRESS", n.at, names[n.router], {"errno": n.argument}
+    if n.kind == NOTICE_BFD:
+        details = {"old": BFD_STATES[n.argument >> 4], "new": BFD_STATES[n.argument & 15], "diagnostic": n.cause}
+        return "BFD", n.at, sessions[n.router].name, details
+    if n.kind == NOTICE_BFD_SOCKET:
+        return "BFD_SOCKET", n.at, sessions[n.router].name, {"errno": n.argument}
     details = {"id": n.id}
     kind = ev.KINDS[n.kind]
     if kind == "DROPPED":

@@ -455,6 +455,91 @@ def test_reports_about_command_lines(
     assert ours.replace("'nosuch.conf'", f"'{tmp_path}/nosuch.conf'") == theirs or ours == theirs
 
 
+# a server started with these does something that a test can't have
+NOT_STARTED = {
+    "port",
+    "unixsocket",
+    "logfile",
+    "pidfile",
+    "dir",
+    "replicaof",
+    "bind",
+    "supervised",
+    "aclfile",
+    "daemonize",
+}
+NOT_STARTED |= {
+    "oom-score-adj",
+    "socket-mark-id",
+    "appendonly",
+    "activedefrag",
+    "requirepass",
+    "syslog-enabled",
+    "io-threads",
+}
+NOT_STARTED |= {
+    "io-threads-do-reads",
+    "watchdog-period",
+    "disable-thp",
+    "proc-title-template",
+    "enable-protected-configs",
+}
+
+
+def another_value(row: Directive) -> str:
+    """A value that is not the default."""
+    if row.kind == "bool":
+        return "no" if row.default == "yes" else "YES"
+    if row.kind in ("enum", "flags"):
+        return next(word for word in reversed(row.words) if word != row.default)
+    if row.kind == "integer":
+        return str(int(row.default) + 1 if int(row.default) < row.high else row.low)
+    named = {
+        "memory": "77mb",
+        "percent": "7%",
+        "octal": "700",
+        "save": '"60 5 30 7"',
+        "output-limit": "replica 5mb 6k 7",
+    }
+    named |= {"oom-values": "3 2 1", "percentiles": "10 20.5", "events": "xKA", "hostname": "a.b", "filename": "other"}
+    return named.get(row.kind, "a\\x20b")
+
+
+def test_values_from_a_file(tmp_path: Path) -> None:
+    """A file that sets everything to something else: CONFIG GET * shows the same on both."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("missing redis-server (Debian package redis-server)")
+    rows = [row for row in DIRECTIVES if row.name not in NOT_STARTED | OURS]
+    rows = [
+        row for row in rows if not row.name.startswith(("tls-", "cluster-e", "cluster-p")) and "cpulist" not in row.name
+    ]
+    text = "".join(f"{row.name} {another_value(row)}\n" for row in rows)
+    text += "save 5 5\nclient-output-buffer-limit pubsub 1 2 3 normal 4 5 6\nslave-priority 9\n"
+    text += "hz 600\nrepl-backlog-size 5\n"
+    file = tmp_path / "test.conf"
+    file.write_text(f"{text}port 0\nunixsocket {tmp_path}/sock\ndir {tmp_path}\n")
+    server = subprocess.Popen(["redis-server", str(file)], stdout=subprocess.DEVNULL)
+    store = libkv.Store()
+    try:
+        for _ in range(500):
+            if (tmp_path / "sock").exists():
+                break
+            time.sleep(0.01)
+        lines = read_command_line(parse_command_line([str(file)]))
+        apply(lines, lambda name, words: put_directive(store, name, words))
+        real = Wire(str(tmp_path / "sock"))
+        theirs = parse(real.call("CONFIG", "GET", "*"))[0]
+        ours = parse(store.new_session().feed(command("CONFIG", "GET", "*")))[0]
+        real.close()
+    finally:
+        store.close()
+        server.terminate()
+        server.wait(10)
+    tables = [dict(zip(reply[::2], reply[1::2], strict=True)) for reply in (theirs, ours)]
+    different = {name: (value, tables[1][name]) for name, value in tables[0].items() if tables[1][name] != value}
+    assert different == {} and len(rows) > 120
+
+
 # ---- CONFIG REWRITE
 
 REWRITES = [

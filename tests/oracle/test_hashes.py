@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from tests.resp import command, parse
+import libkv
+from tests.resp import command, parse, unordered
 
 VALUES = [
     "",
@@ -39,10 +40,13 @@ def test_every_command_on_a_value(pair, value, protocol):
         ("HGET", "k", "f"), ("HSTRLEN", "k", "f"), ("HEXISTS", "k", value), ("HINCRBY", "k", "f", "10"),
         ("HINCRBY", "k", "f", "-9223372036854775808"), ("HINCRBY", "k", "n", value), ("HINCRBY", "k", value, 3),
         ("HINCRBYFLOAT", "k", "f", "1.5"), ("HINCRBYFLOAT", "k", "n", value), ("HINCRBYFLOAT", "k", "f", value),
-        ("HSETNX", "k", "f", value), ("HSETNX", "k", value, value), ("HSETNX", "n", value, value), ("HMGET", "k", "f", value, "g"),
-        ("HMSET", "k", value, "1", "f", value), ("HDEL", "k", value), ("HDEL", "k", "f", "f", value, "g"), ("HRANDFIELD", "k", 5),
+        ("HSETNX", "k", "f", value), ("HSETNX", "k", value, value), ("HSETNX", "n", value, value),
+        ("HMGET", "k", "f", value, "g"),
+        ("HMSET", "k", value, "1", "f", value), ("HDEL", "k", value), ("HDEL", "k", "f", "f", value, "g"),
+        ("HRANDFIELD", "k", 5),
         ("HSCAN", "k", 0), ("HSCAN", "k", 0, "MATCH", value), ("HSCAN", "k", 0, "COUNT", value), ("HSCAN", "k", value),
-        ("HRANDFIELD", "k", value), ("HRANDFIELD", "k", 3, "WITHVALUES"), ("HRANDFIELD", "k", 3, value), ("HSET", "k", "f"),
+        ("HRANDFIELD", "k", value), ("HRANDFIELD", "k", 3, "WITHVALUES"), ("HRANDFIELD", "k", 3, value),
+        ("HSET", "k", "f"),
     ]:  # fmt: skip
         pair.same("DEL", "k", "n")
         pair.same("HSET", "k", "f", value)
@@ -53,15 +57,21 @@ def test_every_command_on_a_value(pair, value, protocol):
 
 
 COMMANDS = [
-    ("HSET", "{k}", "f", "v"), ("HSET", "{k}", "f", "v", "g"), ("HMSET", "{k}", "f", "v", "g", "w"), ("HMSET", "{k}", "f"),
-    ("HSETNX", "{k}", "f", "v"), ("HGET", "{k}", "f"), ("HMGET", "{k}", "f", "g", "h"), ("HGETALL", "{k}"), ("HKEYS", "{k}"),
+    ("HSET", "{k}", "f", "v"), ("HSET", "{k}", "f", "v", "g"), ("HMSET", "{k}", "f", "v", "g", "w"),
+    ("HMSET", "{k}", "f"),
+    ("HSETNX", "{k}", "f", "v"), ("HGET", "{k}", "f"), ("HMGET", "{k}", "f", "g", "h"), ("HGETALL", "{k}"),
+    ("HKEYS", "{k}"),
     ("HVALS", "{k}"), ("HLEN", "{k}"), ("HSTRLEN", "{k}", "f"), ("HEXISTS", "{k}", "f"), ("HDEL", "{k}", "x", "y"),
-    ("HINCRBY", "{k}", "n", "x"), ("HINCRBY", "{k}", "n", "1"), ("HINCRBYFLOAT", "{k}", "n", "x"), ("HINCRBYFLOAT", "{k}", "n", "1"),
-    ("HINCRBYFLOAT", "{k}", "n", "inf"), ("HINCRBYFLOAT", "{k}", "n", "nan"), ("HRANDFIELD", "{k}", 0), ("HRANDFIELD", "{k}", "x"),
+    ("HINCRBY", "{k}", "n", "x"), ("HINCRBY", "{k}", "n", "1"), ("HINCRBYFLOAT", "{k}", "n", "x"),
+    ("HINCRBYFLOAT", "{k}", "n", "1"),
+    ("HINCRBYFLOAT", "{k}", "n", "inf"), ("HINCRBYFLOAT", "{k}", "n", "nan"), ("HRANDFIELD", "{k}", 0),
+    ("HRANDFIELD", "{k}", "x"),
     ("HRANDFIELD", "{k}", -9223372036854775808), ("HRANDFIELD", "{k}", 9223372036854775807, "WITHVALUES"),
     ("HRANDFIELD", "{k}", 0, "WITHVALUES"), ("HRANDFIELD", "{k}", "x", "NO"), ("HRANDFIELD", "{k}", 1, "NO"),
-    ("HRANDFIELD", "{k}", 1, "WITHVALUES", "x"), ("HSCAN", "{k}", "x"), ("HSCAN", "{k}", 0, "COUNT", 0), ("HSCAN", "{k}", 0, "TYPE", "hash"),
-    ("HSCAN", "{k}", 0, "COUNT"), ("HSCAN", "{k}", 0, "MATCH", "f*", "COUNT", 1000), ("HSCAN", "{k}", -1), ("HSCAN", "{k}", "", "BAD"),
+    ("HRANDFIELD", "{k}", 1, "WITHVALUES", "x"), ("HSCAN", "{k}", "x"), ("HSCAN", "{k}", 0, "COUNT", 0),
+    ("HSCAN", "{k}", 0, "TYPE", "hash"),
+    ("HSCAN", "{k}", 0, "COUNT"), ("HSCAN", "{k}", 0, "MATCH", "f*", "COUNT", 1000), ("HSCAN", "{k}", -1),
+    ("HSCAN", "{k}", "", "BAD"),
 ]  # fmt: skip
 
 
@@ -143,9 +153,28 @@ def test_scanning_a_large_hash_sees_every_field(pair):
         assert pages > 3
 
 
+def same_after_replay(pair):
+    """What was told as effects makes the same keys in an empty store, and in redis-server."""
+    effects = pair.store.take_effects()
+    copy = libkv.Store()
+    copy.replay(effects)
+    ours, theirs = pair.store.new_session(), copy.new_session()
+    pair.real.call("FLUSHALL")
+    pair.resp2()
+    pair.real.send(effects + command("ECHO", "done"))
+    while pair.real.reply() != b"$4\r\ndone\r\n":
+        pass
+    for key in "abcd":
+        ask = command("HGETALL", key)
+        reply = unordered(parse(ours.feed(ask))[0])
+        assert unordered(parse(theirs.feed(ask))[0]) == reply
+        assert unordered(parse(pair.real.call("HGETALL", key))[0]) == reply
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_random_commands(pair, seed):
     source = random.Random(seed)
+    pair.store.record_effects()
     if seed % 2:
         pair.resp3()
     pair.same("CONFIG", "SET", "hash-max-listpack-entries", [128, 4, 16][seed % 3])
@@ -155,12 +184,15 @@ def test_random_commands(pair, seed):
         field, other, value = source.choice(fields), source.choice(fields), source.choice([*VALUES, "1", "2.5", "-3"])
         pair.same(*source.choice([
             ("HSET", key, field, value), ("HSET", key, field, value, other, "7"), ("HSET", key, other, value),
-            ("HMSET", key, field, value, field, other), ("HSETNX", key, field, value), ("HGET", key, field), ("HGET", key, other),
-            ("HMGET", key, field, other), ("HLEN", key), ("HSTRLEN", key, field), ("HEXISTS", key, other), ("HDEL", key, field),
+            ("HMSET", key, field, value, field, other), ("HSETNX", key, field, value), ("HGET", key, field),
+            ("HGET", key, other),
+            ("HMGET", key, field, other), ("HLEN", key), ("HSTRLEN", key, field), ("HEXISTS", key, other),
+            ("HDEL", key, field),
             ("HDEL", key, field, other, "f1", "f2", "f3"), ("HINCRBY", key, field, source.randrange(-9, 9)),
             ("HINCRBYFLOAT", key, field, source.uniform(-9, 9)), ("DEL", source.choice("abcd")), ("TYPE", key),
             ("OBJECT", "ENCODING", key), ("SET", "string", 1), ("COPY", key, source.choice("abcd"), "REPLACE"),
         ]))  # fmt: skip
         same_pairs(pair, *source.choice([("HGETALL", key), ("HKEYS", key), ("HVALS", key)]))
     pair.finish()
+    same_after_replay(pair)
     pair.same("CONFIG", "SET", "hash-max-listpack-entries", 128)

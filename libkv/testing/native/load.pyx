@@ -308,48 +308,48 @@ cdef void load_free(Load* l) noexcept:
 
 
 cdef Load* load_new(list fds, bytes request, list slots, int pipeline) except NULL:
-    cdef Load* l = <Load*>calloc(1, sizeof(Load))
+    cdef Load* load = <Load*>calloc(1, sizeof(Load))
     cdef Stream* s
     cdef epoll_event event
     cdef int i, k
-    if l == NULL:
+    if load == NULL:
         raise MemoryError
-    l.n_streams = <int>len(fds)
-    l.n_slots = <int>len(slots)
-    l.pipeline = pipeline
-    l.request_n = <size_t>PyBytes_GET_SIZE(request)
-    l.out_n = l.request_n * <size_t>pipeline
-    l.epoll = epoll_create1(EPOLL_CLOEXEC)
-    l.streams = <Stream*>calloc(l.n_streams, sizeof(Stream))
-    l.slots = <size_t*>malloc((l.n_slots + 1) * sizeof(size_t))
-    l.room = <char*>malloc(ROOM)
-    l.latencies = <uint32_t*>malloc(LATENCIES * sizeof(uint32_t))
+    load.n_streams = <int>len(fds)
+    load.n_slots = <int>len(slots)
+    load.pipeline = pipeline
+    load.request_n = <size_t>PyBytes_GET_SIZE(request)
+    load.out_n = load.request_n * <size_t>pipeline
+    load.epoll = epoll_create1(EPOLL_CLOEXEC)
+    load.streams = <Stream*>calloc(load.n_streams, sizeof(Stream))
+    load.slots = <size_t*>malloc((load.n_slots + 1) * sizeof(size_t))
+    load.room = <char*>malloc(ROOM)
+    load.latencies = <uint32_t*>malloc(LATENCIES * sizeof(uint32_t))
     try:
-        if l.epoll < 0 or l.streams == NULL or l.slots == NULL or l.room == NULL or l.latencies == NULL:
+        if load.epoll < 0 or load.streams == NULL or load.slots == NULL or load.room == NULL or load.latencies == NULL:
             raise MemoryError
-        for i in range(l.n_slots):
-            l.slots[i] = slots[i]
+        for i in range(load.n_slots):
+            load.slots[i] = slots[i]
         for i in range(10000):
-            l.digits[4 * i] = <char>(c"0" + i // 1000)
-            l.digits[4 * i + 1] = <char>(c"0" + i // 100 % 10)
-            l.digits[4 * i + 2] = <char>(c"0" + i // 10 % 10)
-            l.digits[4 * i + 3] = <char>(c"0" + i % 10)
-        for i in range(l.n_streams):
-            s = &l.streams[i]
+            load.digits[4 * i] = <char>(c"0" + i // 1000)
+            load.digits[4 * i + 1] = <char>(c"0" + i // 100 % 10)
+            load.digits[4 * i + 2] = <char>(c"0" + i // 10 % 10)
+            load.digits[4 * i + 3] = <char>(c"0" + i % 10)
+        for i in range(load.n_streams):
+            s = &load.streams[i]
             s.fd = fds[i]
-            s.out = <char*>malloc(l.out_n)
+            s.out = <char*>malloc(load.out_n)
             if s.out == NULL:
                 raise MemoryError
             for k in range(pipeline):
-                memcpy(s.out + <size_t>k * l.request_n, PyBytes_AS_STRING(request), l.request_n)
+                memcpy(s.out + <size_t>k * load.request_n, PyBytes_AS_STRING(request), load.request_n)
             event.events = EPOLLIN
             event.data.u64 = <uint64_t>i
-            if epoll_ctl(l.epoll, EPOLL_CTL_ADD, s.fd, &event):
+            if epoll_ctl(load.epoll, EPOLL_CTL_ADD, s.fd, &event):
                 raise OSError(errno, "a connection can't be watched")
     except BaseException:
-        load_free(l)
+        load_free(load)
         raise
-    return l
+    return load
 
 
 def run(list fds not None, bytes request not None, int64_t requests, *, int pipeline=1, int64_t numbers=1000000,
@@ -364,7 +364,7 @@ def run(list fds not None, bytes request not None, int64_t requests, *, int pipe
     first one's text), p50 and p99 (of a batch's time from send to its last reply, seconds).
     ConnectionError: a connection ended, or the server fell silent for ten seconds past the time.
     """
-    cdef Load* l
+    cdef Load* load
     cdef int64_t began, cpu
     cdef int failed
     cdef list slots = []
@@ -374,31 +374,31 @@ def run(list fds not None, bytes request not None, int64_t requests, *, int pipe
         at = request.find(SLOT, at + DIGITS)
     if not fds or not request or pipeline < 1 or requests < 1 or not 1 <= numbers <= 2**32:
         raise ValueError("fds, request, requests, pipeline and numbers must not be empty or zero")
-    l = load_new(fds, request, slots, pipeline)
+    load = load_new(fds, request, slots, pipeline)
     try:
-        l.numbers = numbers
-        l.next_number = 0 if in_order else -1
-        l.random = seed * 2685821657736338717 + 1 | 1
-        l.to_send = requests
+        load.numbers = numbers
+        load.next_number = 0 if in_order else -1
+        load.random = (seed * <uint64_t>2685821657736338717) | 1
+        load.to_send = requests
         with nogil:
             began = clock_ns(CLOCK_MONOTONIC)
             cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID)
-            l.deadline = began + <int64_t>(seconds * 1e9)
-            failed = load_run(l)
+            load.deadline = began + <int64_t>(seconds * 1e9)
+            failed = load_run(load)
             cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu
             began = clock_ns(CLOCK_MONOTONIC) - began
-            qsort(l.latencies, <size_t>l.n_latencies, sizeof(uint32_t), compare)
+            qsort(load.latencies, <size_t>load.n_latencies, sizeof(uint32_t), compare)
         if failed:
-            raise ConnectionError(f"the server ended a connection or fell silent after {l.done} replies")
+            raise ConnectionError(f"the server ended a connection or fell silent after {load.done} replies")
         return {
-            "requests": l.done,
+            "requests": load.done,
             "seconds": began / 1e9,
             "cpu": cpu / 1e9,
-            "nils": l.nils,
-            "errors": l.errors,
-            "error": l.error.decode("utf-8", "replace"),
-            "p50": l.latencies[l.n_latencies // 2] / 1e9 if l.n_latencies else 0.0,
-            "p99": l.latencies[l.n_latencies * 99 // 100] / 1e9 if l.n_latencies else 0.0,
+            "nils": load.nils,
+            "errors": load.errors,
+            "error": load.error.decode("utf-8", "replace"),
+            "p50": load.latencies[load.n_latencies // 2] / 1e9 if load.n_latencies else 0.0,
+            "p99": load.latencies[load.n_latencies * 99 // 100] / 1e9 if load.n_latencies else 0.0,
         }
     finally:
-        load_free(l)
+        load_free(load)

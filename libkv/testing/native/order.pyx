@@ -1,7 +1,6 @@
 """The ordered index as a Python class, for the tests: it owns a heap and the items."""
 
 from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memcpy
 
 from libkv.structures.alloc cimport Heap, heap_alloc, heap_check, heap_delete, heap_fail_after, heap_free, heap_new
 from libkv.structures.order cimport (
@@ -126,7 +125,7 @@ cdef class OrderedIndex:
 
     def remove_range(self, uint64_t rank, uint64_t count):
         if self.order.tie == ORDER_BY_MEMBER:
-            for score, key in self.pairs()[rank:rank + count]:
+            for _, key in self.pairs()[rank:rank + count]:
                 heap_free(self.heap, <void*><uint64_t>self.items.pop(key), 8 + prefixed_size(len(key)))
         order_remove_range(self.heap, &self.order, rank, count)
 

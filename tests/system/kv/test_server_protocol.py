@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import socket
 import threading
@@ -108,6 +109,31 @@ def test_values_of_any_bytes_and_large_ones(start: Start) -> None:
         )
         s.shutdown(socket.SHUT_WR)
         assert read_until_closed(s) == b"+OK\r\n$%d\r\n%s\r\n" % (len(value), value)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_mutated_requests(both: tuple[Process, Process], seed: int) -> None:
+    """Requests with bytes changed, dropped and doubled: an answer or an end, and everybody else is served."""
+    source = random.Random(seed)
+    ours, _ = both
+    whole = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$2\r\nbc\r\n*2\r\n$3\r\nGET\r\n$1\r\na\r\nPING\r\n" * 4
+    for _ in range(150):
+        data = bytearray(whole)
+        for _ in range(source.randrange(1, 6)):
+            at = source.randrange(len(data))
+            kind = source.randrange(3)
+            if kind == 0:
+                data[at] = source.choice(b"*$:+-\r\n0129'\"x \0\xff")
+            elif kind == 1:
+                del data[at : at + source.randrange(1, 9)]
+            else:
+                data[at:at] = data[at : at + source.randrange(1, 9)]
+        with ours.connect() as s:
+            s.sendall(data)
+            s.shutdown(socket.SHUT_WR)
+            answer = read_until_closed(s)
+            assert answer == b"" or answer[:1] in b"+-$:*"
+    assert ours.ask(b"PING\r\nQUIT\r\n") == b"+PONG\r\n+OK\r\n<closed>"
 
 
 def test_client_reply_modes_over_the_wire(both: tuple[Process, Process]) -> None:

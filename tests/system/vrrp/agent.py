@@ -1,29 +1,47 @@
-"""One router as a process of its own: agent.py JSON.  Prints a line of JSON for every notice; SIGTERM stops it."""
+"""Routers as a process of its own: agent.py JSON.  Prints a line of JSON for every notice; SIGTERM stops it, SIGHUP
+reads the routers of a new configuration from the file that settings["reload"] names."""
 
 import json
 import signal
 import sys
 
-from libvrrp.config import Address, Config, Router
+from libvrrp.config import Address, Bfd, Config, Router, Track, Tracker
+from libvrrp.errors import VrrpError
 from libvrrp.host import Host
+
+
+def config_of(given_routers, bfd=(), trackers=()):
+    routers = []
+    for given in given_routers:
+        given["addresses"] = tuple(Address(a) for a in given["addresses"])
+        given["peers"] = tuple(given.get("peers", ()))
+        given["tracks"] = tuple(Track(**t) for t in given.get("tracks", ()))
+        routers.append(Router(**given))
+    return Config(tuple(routers), (), tuple(Tracker(**t) for t in trackers), tuple(Bfd(**b) for b in bfd))
 
 
 def main():
     settings = json.loads(sys.argv[1])
-    routers = []
-    for given in settings["routers"]:
-        given["addresses"] = tuple(Address(a) for a in given["addresses"])
-        given["peers"] = tuple(given.get("peers", ()))
-        routers.append(Router(**given))
-    ended = []
+    ended, hangups = [], []
+    bfd, trackers = settings["host"].pop("bfd", ()), settings["host"].pop("trackers", ())
+    config = config_of(settings["routers"], bfd, trackers)
     signal.signal(signal.SIGTERM, lambda *_: ended.append(1))
-    with Host(Config(tuple(routers)), **settings.get("host", {})) as host:
+    signal.signal(signal.SIGHUP, lambda *_: hangups.append(1))
+    with Host(config, **settings.get("host", {})) as host:
         print(json.dumps(["READY", host.status()["guardian"]]), flush=True)
         while not ended:
             for notice in host.follow(0.1):
                 print(json.dumps(notice), flush=True)
-                if ended:
+                if ended or hangups:
                     break
+            if hangups:
+                hangups.clear()
+                try:
+                    with open(settings["reload"], encoding="utf-8") as file:
+                        host.reload(config_of(json.load(file), bfd, trackers))
+                    print(json.dumps(["RELOADED", host.status()["guardian"]]), flush=True)
+                except VrrpError as error:
+                    print(json.dumps(["REFUSED", str(error)]), flush=True)
         host.stop()
         for notice in host.notices():
             print(json.dumps(notice), flush=True)

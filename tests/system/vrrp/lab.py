@@ -71,7 +71,8 @@ class Agent(Process):
     """A router of ours."""
 
     def __init__(self, lab, space, name, routers, **host):
-        settings = json.dumps({"routers": routers, "host": host})
+        self.reload_file = lab.path / f"{name}.json"
+        settings = json.dumps({"routers": routers, "host": host, "reload": str(self.reload_file)})
         super().__init__(lab, space, [sys.executable, str(Path(__file__).with_name("agent.py")), settings], name)
 
     def lines(self):
@@ -89,6 +90,19 @@ class Agent(Process):
     @property
     def guardian(self):
         return next(line[1] for line in self.lines() if line[0] == "READY")
+
+    def reload(self, routers):
+        """A new configuration; waits for the answer: ["RELOADED", guardian] or ["REFUSED", why]."""
+
+        def answers():
+            return [line for line in self.lines() if line[0] in ("RELOADED", "REFUSED")]
+
+        before = len(answers())
+        self.reload_file.write_text(json.dumps(routers))
+        self.send(signal.SIGHUP)
+        if not until(lambda: len(answers()) > before):
+            raise RuntimeError(self.log.read_text())
+        return answers()[-1]
 
     def states(self, router="a"):
         return [x[3]["new"] for x in self.lines() if x[0] == "TRANSITION" and x[2] == router]

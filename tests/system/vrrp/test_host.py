@@ -324,3 +324,82 @@ def test_without_capabilities_the_missing_ones_are_named():
     )
     assert shown.stdout.startswith("CAP_NET_ADMIN and CAP_NET_RAW missing"), shown.stderr
     assert "libvrrp.testing" in shown.stdout
+
+
+def routers_of(*vrids, **settings):
+    return [
+        {"name": f"r{v}", "interface": "eth0", "vrid": v, "addresses": [f"10.77.2.{v}/32"], "interval": 0.1} | settings
+        for v in vrids
+    ]
+
+
+def test_reload_keeps_the_masters_that_stay(lab):
+    agent = lab.agents(1, routers_of(1, 2))
+    assert lab.wait_owner(1, "10.77.2.1") and lab.wait_owner(1, "10.77.2.2")
+    guardian = agent.guardian
+    monitor = lab.monitor(1)
+    agent.reload([*routers_of(1, priority=150), *routers_of(3)])
+    assert lab.wait_owner(1, "10.77.2.3") and lab.owners("10.77.2.2") == [] and lab.owners("10.77.2.1") == [1]
+    assert [x for x in monitor.log.read_text().splitlines() if x.startswith("Deleted") and "10.77.2.1/" in x] == []
+    assert agent.states("r1") == ["Backup", "Master"], "it never left"
+    assert agent.states("r2") == ["Backup", "Master", "Initialize"]
+    assert until(lambda: not os.path.exists(f"/proc/{guardian}")), "another guardian knows the new routers"
+    changed = routers_of(1)
+    changed[0]["addresses"] = ["10.77.2.101/32"]
+    agent.reload(changed)
+    assert lab.wait_owner(1, "10.77.2.101")
+    assert [lab.owners(f"10.77.2.{v}") for v in (1, 2, 3)] == [[], [], []]
+    assert agent.states("r1") == ["Backup", "Master"]
+    agent.kill()
+    assert until(lambda: lab.owners("10.77.2.101") == [], 0.6), "the new guardian"
+
+
+def test_a_reload_that_is_wrong_changes_nothing(lab):
+    agent = lab.agent(1, 100)
+    assert lab.wait_owner(1)
+    assert agent.reload(routers_of(1, vrid=300)) == ["REFUSED", "router r1: vrid: 1 to 255"]
+    assert agent.reload(routers_of(1, interface="a-name-that-is-too-long"))[0] == "REFUSED"
+    assert lab.owners() == [1] and agent.states() == ["Backup", "Master"]
+
+
+def test_another_claimant_of_the_address_is_a_conflict(lab):
+    """Somebody adds the address elsewhere and announces it: the master sees the ARP, says so, and repeats its own."""
+    agent = lab.agent(1, 100)
+    assert lab.wait_owner(1)
+    client = lab.spaces[1]
+    code = (
+        "import socket, sys\nfrom libvrrp.packet import gratuitous_arp\n"
+        "s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\ns.bind(('eth0', 0))\n"
+        f"s.send(gratuitous_arp(bytes.fromhex('020000000009'), '{VIP}'))"
+    )
+    sender = Process(lab, client, [sys.executable, "-c", code], "claimant")
+    sender.process.wait(10)
+    assert until(lambda: any(x[0] == "CONFLICT" for x in agent.lines()))
+    agent.stop()
+    assert agent.status()["conflicts"] == 1 and agent.states() == ["Backup", "Master", "Initialize"]
+
+
+def test_another_claimant_over_ipv6(lab):
+    addresses = [f"{a}/64" for a in VIP6]
+    agent = lab.agent(1, 100, addresses=addresses)
+    assert lab.wait_owner(1, VIP6[1])
+    code = (
+        "import socket, sys\nfrom libvrrp.packet import neighbour_advertisement\n"
+        "s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\ns.bind(('eth0', 0))\n"
+        f"s.send(neighbour_advertisement(bytes.fromhex('020000000009'), '{VIP6[1]}'))"
+    )
+    Process(lab, lab.spaces[1], [sys.executable, "-c", code], "claimant6").process.wait(10)
+    assert until(lambda: any(x[0] == "CONFLICT" for x in agent.lines()))
+
+
+def test_the_documentations_first_program_works(lab):
+    text = (ROOT / "docs" / "libvrrp.md").read_text()
+    code = text.split("```python\n")[1].split("```")[0]
+    assert len([x for x in code.splitlines() if x.strip()]) <= 20
+    process = Process(lab, lab.spaces[0], [sys.executable, "-c", code], "docs")
+    lab.processes.append(process)
+    assert lab.wait_owner(1, "10.0.0.100")
+    process.send(signal.SIGTERM)
+    assert process.process.wait(8) == 0
+    assert lab.owners("10.0.0.100") == []
+    assert "'new': 'Master'" in process.log.read_text()

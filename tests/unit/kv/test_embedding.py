@@ -91,7 +91,9 @@ def test_database_views(store):
     assert (one.database, store.database) == (1, 0)
 
 
-@pytest.mark.parametrize("words", ["SELECT 1", "multi", "EXEC", "WATCH a", "HELLO 2", "RESET", "QUIT", "discard"])
+@pytest.mark.parametrize(
+    "words", ["SELECT 1", "multi", "EXEC", "WATCH a", "HELLO 2", "RESET", "QUIT", "discard", "client reply off"]
+)
 def test_shared_handles_refuse_what_changes_a_session(store, words):
     for handle in (store, store.db(1)):
         with pytest.raises(errors.DataError, match=r"shares one between all its callers"):

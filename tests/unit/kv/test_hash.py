@@ -142,7 +142,7 @@ def test_a_scan_over_a_changing_table_misses_nothing_that_stays():
         found.update(field for field, _ in pairs)
         if cursor == 0:
             break
-        for i in range(60):
+        for _ in range(60):
             if n < 3000:
                 subject.set(b"come:%d" % n, b"2")
             elif n - 3000 < 3000:

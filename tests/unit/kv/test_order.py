@@ -150,7 +150,7 @@ TestOrderMachine.settings = settings(max_examples=40, stateful_step_count=25, de
 
 @pytest.mark.parametrize("seed", range(12))
 def test_long_random_lives(seed):
-    """Thousands of changes, in three moods (growing, level, shrinking) and orders, so that the tree gets three levels."""
+    """Thousands of changes, in three moods (growing, level, shrinking) and orders, so that it gets three levels."""
     source = random.Random(seed)
     pointer = bool(seed % 2)
     index, model, keys = OrderedIndex(pointer=pointer), SortedList(), set()

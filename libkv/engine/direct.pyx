@@ -1,0 +1,84 @@
+"""GET and SET of the embedded API without a session's ceremony (contract: direct.pxd).
+
+They do what call_execute does around a command (statistics, its time, the LRU field, watchers), for the plain case
+only; whatever is special is refused here and goes the ordinary way.
+"""
+
+from libc.stdint cimport uint32_t, uint64_t
+
+from libkv.engine.clock cimport ticks, ticks_ns, wall_seconds_coarse
+from libkv.engine.entry cimport (
+    E_TTL, STR_HEAP, Entry, entry_clock, entry_layout, entry_set_clock, entry_string, entry_type,
+)
+from libkv.engine.keyspace cimport changed, keyspace_set
+from libkv.engine.registry cimport Command, command_find
+from libkv.engine.types cimport EVENT_STRING, TYPE_STRING, Arg, Ctx
+from libkv.structures.alloc cimport UNLIKELY
+from libkv.structures.siphash cimport siphash
+from libkv.structures.table cimport table_find
+
+cdef Command* get_row = NULL
+cdef Command* set_row = NULL
+
+
+cdef inline bint plain(Kv* kv) noexcept nogil:
+    """LFU counters need the time; a slow log of everything wants the arguments."""
+    return (kv.settings.maxmemory_policy != 1 and kv.settings.maxmemory_policy != 5
+            and (kv.settings.slowlog_log_slower_than < 0 or kv.settings.slowlog_log_slower_than > 1000))
+
+
+cdef inline void count(Kv* kv, Command* row, uint64_t began) noexcept nogil:
+    kv.stats.commands += 1
+    kv.command_stats[row.id].calls += 1
+    kv.command_stats[row.id].usec_x1000 += <uint64_t>ticks_ns(ticks() - began)
+
+
+cdef int direct_get(Kv* kv, const char* key, size_t n, char* scratch, Slice* value) noexcept nogil:
+    cdef uint64_t began = ticks()
+    cdef void** slot
+    cdef Entry* e
+    global get_row
+    if UNLIKELY(get_row == NULL):
+        get_row = command_find(b"get", 3)
+    if UNLIKELY(not plain(kv)):
+        return DIRECT_NO
+    slot = table_find(kv.heap, &kv.dbs[0].keys, key, n, siphash(kv.heap.seed, key, n))
+    if slot == NULL:
+        kv.stats.misses += 1
+        count(kv, get_row, began)
+        return DIRECT_NIL
+    e = <Entry*>slot[0]
+    if UNLIKELY(e.flags & E_TTL) or entry_type(e) != TYPE_STRING or entry_layout(e) == STR_HEAP:
+        return DIRECT_NO
+    kv.lru_clock = <uint32_t>(wall_seconds_coarse() & 0xffffff) if not kv.clock_fixed else kv.lru_clock
+    if entry_clock(e) != kv.lru_clock:
+        entry_set_clock(e, kv.lru_clock)
+    entry_string(e, scratch, value)
+    kv.stats.hits += 1
+    count(kv, get_row, began)
+    return DIRECT_DONE
+
+
+cdef int direct_set(Kv* kv, const char* key, size_t n, const char* value, size_t value_n) noexcept nogil:
+    cdef uint64_t began = ticks()
+    cdef Ctx c
+    cdef Arg k
+    global set_row
+    if UNLIKELY(set_row == NULL):
+        set_row = command_find(b"set", 3)
+    if UNLIKELY(kv.effects_on or kv.refusing_writes or kv.loading or value_n > DIRECT_MAX or not plain(kv)):
+        return DIRECT_NO
+    kv.lru_clock = <uint32_t>(wall_seconds_coarse() & 0xffffff) if not kv.clock_fixed else kv.lru_clock
+    c.kv = kv
+    c.heap = kv.heap
+    c.db = &kv.dbs[0]
+    c.session = NULL
+    c.replay = False
+    k.p = key
+    k.n = n
+    k.hashed = False
+    if keyspace_set(&c, c.db, &k, value, value_n, -1) == NULL:
+        return DIRECT_NO
+    changed(&c, c.db, &k, EVENT_STRING, b"set")
+    count(kv, set_row, began)
+    return DIRECT_DONE
