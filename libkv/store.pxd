@@ -22,4 +22,5 @@ cdef class Session:
     cdef readonly StoreCore store
     cdef readonly bint closed
     cdef int users              # calls in work, counted under the GIL
+    cdef bint feeding
     cdef object __weakref__

@@ -388,11 +388,17 @@ cdef void session_leave(Session session) noexcept:
 
 
 cdef void session_end(Session session) noexcept:
+    global parked
     cdef CSession* s = session.s
     session.s = NULL
-    if s != NULL and session.store.kv != NULL and not session.store.forked:
-        with nogil:
-            session_free(s)
+    if s == NULL or session.store.kv == NULL or session.store.forked:
+        return
+    if forking:
+        s.transport = parked
+        parked = s
+        return
+    with nogil:
+        session_free(s)
 
 
 cdef void run_cron(StoreCore store) noexcept:
@@ -446,8 +452,12 @@ cdef class Session:
         try:
             s = session_enter(self.store, self)
             try:
+                if self.feeding:
+                    raise RuntimeError("another thread feeds this session: one stream of bytes has one writer")
+                self.feeding = True
                 with nogil:
                     session_data(s, p, n)
+                self.feeding = False
                 out = PyBytes_FromStringAndSize(s.out.p, s.out.n)
                 buffer_trim(&s.out, 65536)
                 return out
@@ -466,33 +476,67 @@ cdef class Session:
 # ---- fork: a memory store goes on as a private copy; a served or durable one belongs to the parent
 
 cdef list held = []
+cdef bint forking = False       # between the hooks: nobody may wait for a lock that this thread holds
+cdef CSession* parked = NULL    # sessions dropped meanwhile, linked by `transport`
 
 
 def before_fork():
-    """Takes every store's lock, so that the child gets whole structures."""
+    """Takes every store's lock, so that the child gets whole structures.
+
+    All or none, tried with the GIL kept: a thread that waits for the GIL while it holds a lock, and one that waits for
+    that lock while it holds the GIL, would wait for ever."""
+    global forking
     cdef StoreCore store
-    for store in list(stores):
-        if not store.closed and store.kv != NULL:
-            held.append(store)
+    while True:
+        for store in list(stores):
+            if store.closed or store.kv == NULL:
+                continue
+            if lock_try(store.kv):
+                held.append(store)
+                continue
+            give_held()
+            store.users += 1            # it is not freed while we wait for it
             with nogil:
                 lock_take(store.kv)
+                lock_give(store.kv)
+            store.leave()
+            break
+        else:
+            forking = True
+            return
 
 
-def after_fork_in_parent():
+cdef void give_held() noexcept:
     cdef StoreCore store
     while held:
         store = held.pop()
         lock_give(store.kv)
+
+
+cdef void free_parked() noexcept:
+    global forking, parked
+    cdef CSession* s
+    forking = False
+    while parked != NULL:
+        s = parked
+        parked = <CSession*>s.transport
+        session_free(s)
+
+
+def after_fork_in_parent():
+    give_held()
+    free_parked()
 
 
 def after_fork_in_child():
     cdef StoreCore store
-    while held:
-        store = held.pop()
-        lock_give(store.kv)
+    for store in held:
+        store.users = 0                 # the other threads, and their calls, are not here
         if store.servers:
             store.forked = True
             store.servers.clear()
+    give_held()
+    free_parked()
 
 
 os.register_at_fork(before=before_fork, after_in_parent=after_fork_in_parent, after_in_child=after_fork_in_child)

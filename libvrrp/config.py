@@ -128,6 +128,7 @@ class Router:
     down_adverts: intervals of silence until a takeover.  hold_time: how long a fight over an address, or a failure to
     add it, keeps the router in Fault.  lease: the kernel removes the addresses when nobody refreshes them.
     stop_timeout: longest time for the stop script; 0 means there is none.
+    use_vmac: addresses on a macvlan with the virtual MAC, which multicast adverts carry too; vmac_name: its name.
     """
 
     name: str
@@ -163,6 +164,8 @@ class Router:
     stop_timeout: float = 0.0
     hold_time: float = 10.0
     lease: bool = True
+    use_vmac: bool = False
+    vmac_name: str = ""
 
     def __post_init__(self) -> None:
         who = f"router {self.name}"
@@ -195,6 +198,7 @@ class Router:
             except ValueError as error:
                 raise ConfigError(f"{who}: peers, source: {error}") from None
             _require(right, who, "peers, source", f"IPv{self.family} addresses")
+        _require(len(self.device.encode()) <= 15, who, "interface, vmac_name", "at most 15 bytes")
         if self.strict:
             self._check_strict(who)
 
@@ -212,6 +216,13 @@ class Router:
     def family(self) -> int:
         """4 or 6."""
         return self.addresses[0].ip.version
+
+    @property
+    def device(self) -> str:
+        """The interface that holds the addresses: the macvlan with use_vmac."""
+        if not self.use_vmac:
+            return self.interface
+        return self.vmac_name or f"vrrp{'' if self.family == 4 else '6'}.{self.vrid}"
 
     @property
     def interval_cs(self) -> int:

@@ -13,8 +13,9 @@ from libkv.engine.entry cimport (
 )
 from libkv.engine.keyspace cimport (
     changed, changed_n, keyspace_add, keyspace_delete, keyspace_doom, keyspace_expire, keyspace_lfu_now, keyspace_move,
-    keyspace_random, keyspace_set, keyspace_set_raw, lookup_in, lookup_quiet, lookup_read, lookup_write,
+    keyspace_random, keyspace_set, keyspace_set_raw, keyspace_set_text, lookup_in, lookup_quiet, lookup_read, lookup_write,
 )
+from libkv.engine.prefetch cimport prefetch_keys
 from libkv.engine.registry cimport registry_bind
 from libkv.engine.reply cimport (
     reply_bulk, reply_cstring, reply_error, reply_help, reply_int, reply_nil, reply_no_key, reply_ok, reply_oom,
@@ -75,6 +76,8 @@ cdef const char* encoding_name(Entry* e) noexcept nogil:
 cdef int cmd_del(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef int64_t n = 0
     cdef int i
+    if argc > 2:
+        prefetch_keys(c, argv, argc, 1, 1)
     for i in range(1, argc):
         if lookup_write(c, &argv[i]) != NULL:
             keyspace_delete(c, c.db, &argv[i])
@@ -176,7 +179,7 @@ cdef Db* database(Ctx* c, Arg* a, Reply* r) noexcept nogil:
     if not arg_int(a, &n, r):
         return NULL
     if n < -0x80000000 or n > 0x7fffffff:
-        reply_error(r, b"ERR value is out of range")
+        reply_error(r, b"ERR value is out of range, value must between -2147483648 and 2147483647")
         return NULL
     if n < 0 or n >= c.kv.n_dbs:
         reply_error(r, b"ERR DB index is out of range")
@@ -225,6 +228,8 @@ cdef Entry* copy_string(Ctx* c, Entry* e, Db* to, Arg* key) noexcept nogil:
         if twin != NULL:
             memcpy(bytes, s.p, s.n)
         return twin
+    if entry_layout(e) != STR_INT:
+        return keyspace_set_text(c, to, key, s.p, s.n)
     return keyspace_set(c, to, key, s.p, s.n, -1)
 
 

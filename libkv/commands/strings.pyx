@@ -12,6 +12,7 @@ from libkv.engine.keyspace cimport (
     changed, changed_n, keyspace_delete, keyspace_expire, keyspace_set, keyspace_set_int, keyspace_set_raw,
     keyspace_set_text, lookup_read, lookup_read_type, lookup_write, lookup_write_type,
 )
+from libkv.engine.prefetch cimport prefetch_keys
 from libkv.engine.registry cimport Command, registry_bind
 from libkv.engine.reply cimport (
     reply_array, reply_bulk, reply_error, reply_errorf, reply_int, reply_nil, reply_not_float,
@@ -57,6 +58,7 @@ cdef int cmd_get(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
 cdef int cmd_mget(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef Entry* e
     cdef int i
+    prefetch_keys(c, argv, argc, 1, 1)
     reply_array(r, argc - 1)
     for i in range(1, argc):
         e = lookup_read(c, &argv[i])
@@ -357,6 +359,7 @@ cdef int mset(Ctx* c, Arg* argv, int argc, bint nx, Reply* r) noexcept nogil:
     if argc % 2 == 0:
         reply_wrong_arity(r, c.cmd)
         return CALL_DONE
+    prefetch_keys(c, argv, argc, 1, 2)
     if nx:
         for i in range(1, argc, 2):
             if lookup_write(c, &argv[i]) != NULL:

@@ -52,22 +52,25 @@ cdef bint arg_double(Arg* a, double* out, Reply* r, const char* message) noexcep
 
 
 cdef bint arg_cursor(Arg* a, uint64_t* out, Reply* r) noexcept nogil:
-    """An unsigned 64-bit number, read as strtoul reads it, without spaces in front or anything behind."""
+    """An unsigned 64-bit number, read as strtoul reads it (so up to a NUL), without spaces in front or anything behind."""
     cdef uint64_t v = 0
     cdef size_t i = 0
+    cdef size_t n = 0
     cdef uint64_t digit
     cdef bint negative = False
     cdef bint full = False
-    if a.n and (a.p[0] == b"-" or a.p[0] == b"+"):
+    while n < a.n and a.p[n] != 0:
+        n += 1
+    if n and (a.p[0] == b"-" or a.p[0] == b"+"):
         negative = a.p[0] == b"-"
         i = 1
-    if i == a.n:
-        if a.n == 0:
+    if i == n:
+        if n == 0:
             out[0] = 0
             return True
         reply_error(r, b"ERR invalid cursor")
         return False
-    while i < a.n:
+    while i < n:
         if a.p[i] < 48 or a.p[i] > 57:
             reply_error(r, b"ERR invalid cursor")
             return False

@@ -1,8 +1,11 @@
 """The loop over epoll (contract and rules: loop.pxd).
 
-Level-triggered.  A connection costs one epoll_ctl when it comes and one when it goes; EPOLLOUT is asked for only while
-the socket is full.  An iteration makes one epoll_wait, one read a readable connection and one write a connection with
-replies.
+A connection costs one epoll_ctl when it comes and one when it goes; EPOLLOUT is asked for only while the socket is full.
+An iteration makes one epoll_wait, one read a readable connection and one write a connection with replies.
+
+Connections are edge-triggered (level-triggered, the kernel looks at each socket twice: once to report it, once more in
+the next wait to find that it is empty).  A read that comes back short has emptied the socket: epoll(7).  One that fills
+its buffer, or whose event said that the peer has stopped sending, is repeated in the next iteration (loop.mores).
 
 All reads go to one buffer of the loop, behind each other, so that everything that was readable is handed to the host as
 one batch: small requests of many clients share a few cache lines, and the host may parse all of them before it runs
@@ -24,69 +27,15 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memset
 
 from libkv.server.loop cimport (
-    CONN_CHANGED, CONN_CLOSING, CONN_EOF, CONN_IN, CONN_LISTED, CONN_OUT, CONN_READ, CONN_SENDING, LOOP_FDS,
+    CONN_CHANGED, CONN_CLOSING, CONN_EOF, CONN_IN, CONN_LISTED, CONN_MORE, CONN_OUT, CONN_READ, CONN_SENDING, LOOP_FDS,
     LOOP_LISTENERS, LOOP_OPEN_WORDS, LOOP_TIMERS, Conn, Loop, Received, Slot, kv_atomic_swap, loop_close,
 )
-
-cdef extern from "<sys/epoll.h>" nogil:
-    ctypedef union epoll_data_t:
-        uint64_t u64
-    struct epoll_event:
-        uint32_t events
-        epoll_data_t data
-    int epoll_create1(int)
-    int epoll_ctl(int, int, int, epoll_event*)
-    int epoll_wait(int, epoll_event*, int, int)
-    enum:
-        EPOLLIN
-        EPOLLOUT
-        EPOLLERR
-        EPOLLHUP
-        EPOLL_CTL_ADD
-        EPOLL_CTL_MOD
-        EPOLL_CTL_DEL
-        EPOLL_CLOEXEC
-
-cdef extern from "<sys/eventfd.h>" nogil:
-    int eventfd(unsigned int, int)
-    enum:
-        EFD_CLOEXEC
-        EFD_NONBLOCK
-
-cdef extern from "<sys/socket.h>" nogil:
-    struct sockaddr_storage:
-        pass
-    ctypedef uint32_t socklen_t
-    int accept4(int, sockaddr*, socklen_t*, int)
-    struct sockaddr:
-        pass
-    ssize_t send(int, const void*, size_t, int)
-    ssize_t recv(int, void*, size_t, int)
-    int shutdown(int, int)
-    enum:
-        SOCK_NONBLOCK
-        SOCK_CLOEXEC
-        MSG_NOSIGNAL
-        MSG_DONTWAIT
-        SHUT_WR
-
-cdef extern from "<fcntl.h>" nogil:
-    int c_open "open"(const char*, int, ...)
-    enum:
-        O_RDONLY
-        O_CLOEXEC
-
-cdef extern from "<unistd.h>" nogil:
-    int close(int)
-    ssize_t read(int, void*, size_t)
-
-cdef extern from "<time.h>" nogil:
-    struct timespec:
-        int64_t tv_sec
-        long tv_nsec
-    int clock_gettime(int, timespec*)
-    enum:
-        CLOCK_MONOTONIC
+from libkv.server.syscalls cimport (
+    CLOCK_MONOTONIC, EFD_CLOEXEC, EFD_NONBLOCK, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP,
+    EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, MSG_DONTWAIT, O_CLOEXEC, O_RDONLY, SHUT_WR,
+    SOCK_CLOEXEC, SOCK_NONBLOCK, accept4, c_open, clock_gettime, close, epoll_create1, epoll_ctl, epoll_event,
+    epoll_wait, eventfd, kv_recv, kv_send, read, recv, shutdown, sockaddr, sockaddr_storage, socklen_t, timespec,
+)
 
 cdef enum:
     READ_BUFFER = 128 * 1024
@@ -253,12 +202,12 @@ cdef inline uint64_t epoll_conn_key(Loop* l, Conn* c) noexcept nogil:
 
 cdef void epoll_conn_watch(Loop* l, Epoll* e, Conn* c, uint32_t bits) noexcept nogil:
     """Makes the kernel report what `bits` (CONN_IN, CONN_OUT) say, by at most one call."""
-    cdef uint32_t events = 0
+    cdef uint32_t events = EPOLLET
     if c.state & (CONN_IN | CONN_OUT) == bits:
         return
     c.state = (c.state & ~<uint32_t>(CONN_IN | CONN_OUT)) | bits
     if bits & CONN_IN:
-        events |= EPOLLIN
+        events |= EPOLLIN | EPOLLRDHUP
     if bits & CONN_OUT:
         events |= EPOLLOUT
     if epoll_set(e, EPOLL_CTL_MOD, c.fd, events, epoll_conn_key(l, c)) != 0:
@@ -340,7 +289,7 @@ cdef void epoll_accept_ready(Loop* l, Epoll* e, int i) noexcept nogil:
         c.state = CONN_READ | CONN_IN
         error = epoll_slot_take(l, e, c)
         if error == 0:
-            error = epoll_set(e, EPOLL_CTL_ADD, fd, EPOLLIN, epoll_conn_key(l, c))
+            error = epoll_set(e, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLRDHUP | EPOLLET, epoll_conn_key(l, c))
             if error:
                 epoll_slot_give(l, e, c.slot)
             else:
@@ -357,7 +306,7 @@ cdef void epoll_accept_ready(Loop* l, Epoll* e, int i) noexcept nogil:
 
 cdef void epoll_conn_write(Loop* l, Epoll* e, Conn* c) noexcept nogil:
     """One write; what the socket has no room for waits for EPOLLOUT."""
-    cdef ssize_t r = send(c.fd, c.out + c.out_at, c.out_n - c.out_at, MSG_NOSIGNAL)
+    cdef ssize_t r = kv_send(c.fd, c.out + c.out_at, c.out_n - c.out_at)
     cdef int error
     l.writes += 1
     if r >= 0:
@@ -408,6 +357,11 @@ cdef void epoll_close_asked(Loop* l, Epoll* e) noexcept nogil:
             while at[0] != c:
                 at = &at[0].next_change
             at[0] = c.next_change
+        if c.state & CONN_MORE:
+            at = &l.mores
+            while at[0] != c:
+                at = &at[0].next_more
+            at[0] = c.next_more
         if not c.state & CONN_EOF:
             # A socket closed with unread data resets the connection, and takes our last reply away from the peer:
             # what has arrived is taken off.
@@ -459,11 +413,13 @@ cdef void epoll_conn_ready(Loop* l, Epoll* e, Conn* c, uint32_t events, int* n, 
         return
     if not c.state & CONN_IN and not events & (EPOLLERR | EPOLLHUP):
         return
-    if READ_BUFFER - used[0] < READ_MIN:
+    if READ_BUFFER - used[0] < READ_MIN or n[0] == EVENTS:
         n[0] = epoll_deliver(l, e, n[0])
         used[0] = 0
     room = READ_BUFFER - used[0]
-    r = recv(c.fd, e.buffer + used[0], room if room < READ_MAX else <size_t>READ_MAX, 0)
+    if room > READ_MAX:
+        room = READ_MAX
+    r = kv_recv(c.fd, e.buffer + used[0], room)
     l.reads += 1
     if r > 0:
         e.batch[n[0]].conn = c
@@ -471,6 +427,10 @@ cdef void epoll_conn_ready(Loop* l, Epoll* e, Conn* c, uint32_t events, int* n, 
         e.batch[n[0]].n = <size_t>r
         n[0] += 1
         used[0] += <size_t>r
+        if (<size_t>r == room or events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) and not c.state & CONN_MORE:
+            c.state |= CONN_MORE
+            c.next_more = l.mores
+            l.mores = c
         return
     error = errno
     if r < 0 and (error == EAGAIN or error == EINTR):
@@ -514,7 +474,7 @@ cdef int epoll_sleep(Loop* l, Epoll* e, int64_t timeout_us, int64_t spin_us) noe
     cdef int n, ms
     cdef int64_t began = epoll_now(), now = began, gap
     l.waits += 1
-    if l.sends != NULL or l.again:
+    if l.sends != NULL or l.mores != NULL or l.again:
         l.again = False
         n = epoll_wait(e.fd, e.events, EVENTS, 0)
         l.now_us = epoll_now()
@@ -549,11 +509,20 @@ cdef int epoll_sleep(Loop* l, Epoll* e, int64_t timeout_us, int64_t spin_us) noe
 
 
 cdef void epoll_take(Loop* l, Epoll* e, int count) noexcept nogil:
+    cdef Conn* more = l.mores
+    cdef Conn* c
     cdef int i, n = 0
     cdef size_t used = 0
     cdef uint64_t key, junk
     cdef uint32_t index, kind
     cdef bint wake = False
+    l.mores = NULL
+    while more != NULL:
+        c = more
+        more = c.next_more      # taken first: the read may put it on the list again
+        c.state &= ~<uint32_t>CONN_MORE
+        if c.state & CONN_IN:
+            epoll_conn_ready(l, e, c, EPOLLIN, &n, &used)
     for i in range(count):
         key = e.events[i].data.u64
         index = <uint32_t>key & NO_SLOT
@@ -588,7 +557,7 @@ cdef void epoll_fire(Loop* l, Epoll* e) noexcept nogil:
 cdef void epoll_run_once(Loop* l, int64_t timeout_us, int64_t spin_us) noexcept nogil:
     cdef Epoll* e = <Epoll*>l.backend
     cdef int n = epoll_sleep(l, e, timeout_us, spin_us)
-    if n > 0:
+    if n > 0 or l.mores != NULL:
         epoll_take(l, e, n)
     epoll_fire(l, e)
     l.on.on_round(l.on.host)

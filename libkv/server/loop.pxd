@@ -43,6 +43,7 @@ cdef enum:
     CONN_CHANGED = 32           # in loop.changes
     CONN_CLOSING = 64           # loop_close was called
     CONN_EOF = 128              # the peer sends no more
+    CONN_MORE = 256             # in loop.mores
     LOOP_TIMERS = 4
     LOOP_LISTENERS = 32
     LOOP_FDS = 16
@@ -52,6 +53,7 @@ cdef struct Conn:               # the host's connection begins with it
     Conn* next_send
     Conn* next_change
     Conn* next_close
+    Conn* next_more
     int fd
     uint32_t slot               # index into loop.slots
     uint32_t state
@@ -96,6 +98,7 @@ cdef struct Loop:
     Conn* sends                 # queued for the flush
     Conn* changes               # whose reading was started or stopped
     Conn* closes
+    Conn* mores                 # read as far as the buffer went: they are read again before the next wait
     int64_t now_us              # monotonic, read once an iteration
     int64_t timers[LOOP_TIMERS] # when due, monotonic us; 0 = off
     int64_t gap_us              # running mean of the time from "nothing to do" to the next event

@@ -406,12 +406,19 @@ cdef int order_move(Heap* h, Order* o, double score, void* item, double to) noex
     cdef OrderStep path[ORDER_DEPTH]
     cdef OrderLeaf* leaf
     cdef uint64_t at
+    cdef uint64_t nodes
     if not descend_to(o, score, item, path, &leaf, &at):
         return -1
     if not fits_at(o, leaf, at, to, item):
+        nodes = o.leaves + o.inners
         if order_insert(h, o, to, item) != 0:
             return -1
-        order_remove(h, o, score, item)
+        if leaf.item[at] != item or leaf.score[at] != score:
+            at += 1                         # the insert went into this leaf, in front
+        if o.leaves + o.inners == nodes and at < leaf.n and leaf.item[at] == item and leaf.score[at] == score:
+            run_remove(h, o, path, leaf, at, 1)     # no node was split: the way here is still the way here
+        else:
+            order_remove(h, o, score, item)
         return 0
     leaf.score[at] = to
     if at == 0:

@@ -72,7 +72,8 @@ cdef inline uint8_t table_tag(uint64_t hash) noexcept nogil:
 
 cdef extern from *:
     """
-    #define KV_PREFETCH(p) __builtin_prefetch(p)
+    /* the empty asm keeps gcc from taking a function that only prefetches for one without effect, and dropping its calls */
+    #define KV_PREFETCH(p) ({ const void* kv_p = (p); __builtin_prefetch(kv_p); __asm__ volatile("" :: "r"(kv_p)); })
     #define KV_CTZ64(x) __builtin_ctzll(x)
     """
     void PREFETCH "KV_PREFETCH"(const void*) noexcept nogil

@@ -47,8 +47,8 @@ cdef void guardian_life(CHost* h, int worker, int control) noexcept nogil:
 cdef void keep_only(CHost* h, int worker, int control) noexcept nogil:
     """Closes every descriptor but the sending sockets, the pidfd and the pipe."""
     cdef int[1024] kept
-    cdef int n = 2, i, k, low, swap
-    kept[0], kept[1] = worker, control
+    cdef int n = 3, i, k, low, swap
+    kept[0], kept[1], kept[2] = worker, control, h.packet
     for i in range(h.interface_count):
         for k in range(SOCKET_COUNT):
             if h.interfaces[i].sockets[k] >= 0 and n < 1024:

@@ -21,6 +21,7 @@ from libvrrp.config import Config
 from libvrrp.errors import CapabilityError, ConfigError, VrrpError
 from libvrrp.fsm import Node
 from libvrrp.fsm.node import identity, placement
+from libvrrp.host.vmac import VirtualMacs
 from libvrrp.host.worker import KIND, Worker
 
 _CAPABILITIES = {12: "CAP_NET_ADMIN", 13: "CAP_NET_RAW"}
@@ -87,6 +88,7 @@ class Host:
         self._guardian = guardian
         self._told = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._kept: list[Notice] = []
+        self._vmacs = VirtualMacs()
         self._worker = Worker(Node(config), self._told, guardian, hang_timeout)
         self._thread: threading.Thread | None = None
         self._toucher: asyncio.Task[None] | None = None
@@ -103,6 +105,7 @@ class Host:
         """Reads links and addresses, removes what an earlier life left behind, and starts all routers."""
         if self._thread is not None or self._closed:
             raise VrrpError("a Host is started once")
+        self._vmacs.require(self.config.routers)
         self._worker.prepare()
         self._start_thread()
         atexit.register(self.stop)
@@ -138,6 +141,7 @@ class Host:
         self._worker.take_over(old)
         self.config = config
         old.dismiss_guardian()
+        self._vmacs.require(config.routers)
         self._worker.prepare()
         self._worker.carry_out([action for action in actions if action.kind != "DELETE"])
         self._start_thread()
@@ -172,6 +176,7 @@ class Host:
             self._thread.join()
         else:
             self._worker.dismiss_guardian()
+        self._vmacs.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -210,7 +215,7 @@ class Host:
 
     def status(self) -> dict[str, Any]:
         """All counters and states as plain values: Node.status, with interfaces, guardian and refused settings."""
-        return self._worker.status() | {"refused_settings": list(self.refused)}
+        return self._worker.status() | {"refused_settings": [*self.refused, *self._vmacs.refused]}
 
     def _apply(self, kind: int, router: int = -1, value: int = 0, id: int = 0, address: str | None = None) -> None:
         if os.getpid() != self._owner:

@@ -48,6 +48,9 @@ cdef void send_one(CHost* h, int slot, CAdvert* a, const uint8_t* destination) n
     cdef sockaddr_in to4
     cdef int n, fd
     memcpy(a.destination, destination, 4 if r.family == 4 else 16)
+    if h.places[slot].vmac and not r.unicast:
+        send_frame(h, slot, a)
+        return
     if r.family == 6:
         send_v6(device, a)
         return
@@ -63,6 +66,33 @@ cdef void send_one(CHost* h, int slot, CAdvert* a, const uint8_t* destination) n
     to4.sin_family = <uint16_t>AF_INET
     memcpy(&to4.sin_addr, destination, 4)
     sendto(fd, datagram, <size_t>n, MSG_DONTWAIT, <sockaddr*>&to4, sizeof(to4))
+
+
+cdef void send_frame(CHost* h, int slot, CAdvert* a) noexcept nogil:
+    """A multicast advert from the virtual MAC, so that switches learn where it is: a whole Ethernet frame."""
+    cdef CRouter* r = &h.node.routers[slot]
+    cdef uint8_t[ADVERT_MAX + 14] frame
+    cdef sockaddr_ll to
+    cdef int n
+    memset(frame, 0, 14)
+    memcpy(frame + 6, h.places[slot].mac, 6)
+    if r.family == 4:
+        h.identification += 1
+        a.identification = h.identification if h.identification else 1
+        frame[0], frame[2], frame[5], frame[12] = 0x01, 0x5E, 0x12, 0x08
+        n = advert_encode_ipv4(a, r.auth_data, 8, frame + 14, ADVERT_MAX)
+    else:
+        frame[0], frame[1], frame[5], frame[12], frame[13] = 0x33, 0x33, 0x12, 0x86, 0xDD
+        n = advert_encode_ipv6(a, frame + 14, ADVERT_MAX)
+    if n < 0 or h.interfaces[r.interface].index == 0:
+        return
+    memset(&to, 0, sizeof(to))
+    to.sll_family = <unsigned short>AF_PACKET
+    to.sll_protocol = htons(0x0800 if r.family == 4 else 0x86DD)
+    to.sll_ifindex = h.interfaces[r.interface].index
+    to.sll_halen = 6
+    memcpy(to.sll_addr, frame, 6)
+    sendto(h.packet, frame, <size_t>n + 14, MSG_DONTWAIT, <sockaddr*>&to, sizeof(to))
 
 
 cdef void send_v6(CInterface* device, CAdvert* a) noexcept nogil:

@@ -58,6 +58,8 @@ cdef struct CPlace:
     uint8_t fixed_source    # its source is configured
     uint8_t lease
     uint8_t pseudo
+    uint8_t vmac            # multicast adverts leave with this source MAC
+    uint8_t[6] mac
     int32_t announcements   # still to be sent for each VIP
     uint64_t action
     int64_t claimed_at      # when a claim by another MAC was last told

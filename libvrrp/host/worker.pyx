@@ -29,7 +29,8 @@ from libvrrp.fsm.node cimport (
 )
 from libvrrp.host.linux cimport *
 from libvrrp.packet.advert cimport (
-    ADVERT_MAX, CAdvert, advert_decode_ipv4, advert_decode_message, advert_encode_ipv4, advert_encode_message,
+    ADVERT_MAX, CAdvert, advert_decode_ipv4, advert_decode_message, advert_encode_ipv4, advert_encode_ipv6,
+    advert_encode_message,
 )
 from libvrrp.packet.checksum cimport get32
 from libvrrp.packet.control cimport CControl, control_decode, control_encode
@@ -40,6 +41,7 @@ from libvrrp.packet.announce cimport (
 from libvrrp.errors import VrrpError
 from libvrrp.fsm import events as ev
 from libvrrp.fsm.table import INPUTS, STATES
+from libvrrp.packet.advert import virtual_mac
 from libvrrp.packet.control import STATES as BFD_STATES
 
 include "netlink.pxi"
@@ -81,9 +83,9 @@ cdef class Worker:
             names[number] = name
         names += [s.interface for s in config.bfd if s.interface and s.interface not in names]
         for router in config.routers:
-            for address in (*router.addresses, *router.excluded):
-                if address.device and address.device not in names:
-                    names.append(address.device)
+            for name in (router.device, *[a.device for a in (*router.addresses, *router.excluded) if a.device]):
+                if name not in names:
+                    names.append(name)
         self.interface_names = names
         h.interface_count = len(names)
         h.interfaces = <CInterface*>calloc(len(names) + 1, sizeof(CInterface))
@@ -131,6 +133,9 @@ cdef class Worker:
         place.used, place.vip_count = 1, len(vips)
         place.lease, place.lease_seconds, place.pseudo = router.lease, router.lease_seconds, router.pseudo_header
         place.fixed_source = bool(router.source)
+        cdef bytes mac = virtual_mac(router.vrid, router.family)
+        place.vmac = router.use_vmac
+        memcpy(place.mac, PyBytes_AS_STRING(mac), 6)
         for i, address in enumerate(vips):
             self.place_vip(&place.vips[i], address, router)
         if router.family == 6:
@@ -146,7 +151,7 @@ cdef class Worker:
         if vip.family == 6 and address.ip.is_link_local:
             vip.scope = SCOPES["link"]
         vip.deprecated = address.deprecated
-        vip.device = self.interface_names.index(address.device or router.interface)
+        vip.device = self.interface_names.index(address.device or router.device)
         memcpy(vip.address, PyBytes_AS_STRING(raw), len(raw))
         label = address.label.encode()
         memcpy(vip.label, PyBytes_AS_STRING(label), len(label))

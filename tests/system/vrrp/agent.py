@@ -4,6 +4,7 @@ reads the routers of a new configuration from the file that settings["reload"] n
 import json
 import signal
 import sys
+import threading
 
 from libvrrp.config import Address, Bfd, Config, Router, Track, Tracker
 from libvrrp.errors import VrrpError
@@ -20,8 +21,25 @@ def config_of(given_routers, bfd=(), trackers=()):
     return Config(tuple(routers), (), tuple(Tracker(**t) for t in trackers), tuple(Bfd(**b) for b in bfd))
 
 
+def keep_busy():
+    """What an unfriendly application does in the same process: it holds the GIL nearly all the time."""
+
+    def loop():
+        while True:
+            sum(range(1000))
+
+    def dump():
+        while True:
+            json.dumps([{"number": i, "text": "x" * 20} for i in range(200_000)])
+
+    for target in (loop, dump):
+        threading.Thread(target=target, daemon=True).start()
+
+
 def main():
     settings = json.loads(sys.argv[1])
+    if settings["host"].pop("busy", False):
+        keep_busy()
     ended, hangups = [], []
     bfd, trackers = settings["host"].pop("bfd", ()), settings["host"].pop("trackers", ())
     config = config_of(settings["routers"], bfd, trackers)

@@ -175,16 +175,16 @@ class Lab:
         self.processes.append(agent)
         return agent.ready()
 
-    def keepalived(self, n, body, priority=100, name="VI_1"):
-        """keepalived in the n-th namespace with one instance."""
+    def keepalived(self, n, body, priority=100, vrid=51, quiet=False):
+        """keepalived in the n-th namespace with one instance.  quiet: without its detailed log."""
         conf = self.path / f"keepalived{n}.conf"
         conf.write_text(
             "global_defs {\n vrrp_garp_master_delay 1\n}\n"
-            f"vrrp_instance {name} {{\n state BACKUP\n interface eth0\n virtual_router_id 51\n"
+            f"vrrp_instance VI_1 {{\n state BACKUP\n interface eth0\n virtual_router_id {vrid}\n"
             f" priority {priority}\n{body}\n}}\n"
         )
         run = [self.path / f"k{n}.{x}" for x in ("pid", "vrrp", "check")]
-        command = ["keepalived", "--vrrp", "-n", "-l", "-D", "-f", str(conf)]
+        command = ["keepalived", "--vrrp", "-n", "-l", *([] if quiet else ["-D"]), "-f", str(conf)]
         command += ["-p", str(run[0]), "-r", str(run[1]), "-c", str(run[2])]
         process = Process(self, self.spaces[n - 1], command, f"keepalived{n}-{len(self.processes)}")
         self.processes.append(process)

@@ -403,3 +403,70 @@ def test_the_documentations_first_program_works(lab):
     assert process.process.wait(8) == 0
     assert lab.owners("10.0.0.100") == []
     assert "'new': 'Master'" in process.log.read_text()
+
+
+def test_no_takeover_while_the_process_and_all_cores_are_busy(lab):
+    """A process on each core, a looping thread and large dumps in the master's own process, 0.1 s adverts."""
+    seconds = 60 if os.environ.get("LONG") == "1" else 6
+    first = lab.agent(1, 200, host={"busy": True, "realtime": 20})
+    second = lab.agent(2, 100, host={"realtime": 20})
+    assert lab.wait_owner(1) and until(lambda: second.state() == "Backup")
+    hogs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    try:
+        time.sleep(seconds)
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()
+    assert second.states() == ["Backup"] and first.states() == ["Backup", "Master"]
+    assert lab.owners() == [1]
+
+
+def sysctl(lab, n, name):
+    return sh("ip", "netns", "exec", lab.spaces[n - 1], "cat", f"/proc/sys/net/{name}").strip()
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_the_virtual_mac_stays_when_the_router_changes(lab, family):
+    settings = {"use_vmac": True} | ({"addresses": [f"{a}/64" for a in VIP6]} if family == 6 else {})
+    address, device = (VIP6[1], "vrrp6.51") if family == 6 else (VIP, "vrrp.51")
+    mac = "00:00:5e:00:02:33" if family == 6 else "00:00:5e:00:01:33"
+    before = sysctl(lab, 1, "ipv4/conf/eth0/arp_ignore")
+
+    def held(n):
+        return f" {address}/" in sh("ip", "-n", lab.spaces[n - 1], "-o", "addr", "show")
+
+    def neighbour():
+        sh("ip", "netns", "exec", lab.spaces[2], "ping", "-c", "1", "-W", "2", address)
+        return sh("ip", "-n", lab.spaces[2], "neigh", "show", address).split()[4]
+
+    first = lab.agent(1, 200, **settings)
+    second = lab.agent(2, 100, **settings)
+    assert until(lambda: held(1) and second.state() == "Backup")
+    assert f" {address}/" in sh("ip", "-n", lab.spaces[0], "-o", "addr", "show", "dev", device)
+    assert neighbour() == mac and sysctl(lab, 1, "ipv4/conf/eth0/arp_ignore") == "1"
+    learnt = sh("bridge", "fdb", "show", "br", lab.bridge)
+    assert f"{mac} dev {lab.tag}v1" in learnt, "the switch learnt the virtual MAC from the adverts"
+    first.stop()
+    assert until(lambda: held(2))
+    assert until(lambda: neighbour() == mac), "the same MAC, on another port"
+    assert "vrrp" not in sh("ip", "-n", lab.spaces[0], "link", "show")
+    assert sysctl(lab, 1, "ipv4/conf/eth0/arp_ignore") == before
+    second.kill()
+    assert until(lambda: not held(2), 0.6), "the guardian"
+    again = lab.agent(2, 100, **settings)
+    assert until(lambda: held(2)), "a macvlan that was left behind is replaced"
+    again.stop()
+    assert "vrrp" not in sh("ip", "-n", lab.spaces[1], "link", "show")
+
+
+def test_reload_to_a_virtual_mac_and_back(lab):
+    agent = lab.agents(1, routers_of(1))
+    assert lab.wait_owner(1, "10.77.2.1")
+    agent.reload(routers_of(1, use_vmac=True))
+    where = ("ip", "-n", lab.spaces[0], "-o", "addr", "show", "dev")
+    assert until(lambda: " 10.77.2.1/" in sh(*where, "vrrp.1")) and lab.owners("10.77.2.1") == []
+    agent.reload(routers_of(1))
+    assert lab.wait_owner(1, "10.77.2.1")
+    assert "vrrp.1" not in sh("ip", "-n", lab.spaces[0], "link", "show")
+    assert agent.states("r1") == ["Backup", "Master"]

@@ -124,6 +124,31 @@ def test_our_worker_killed_beside_keepalived(lab):
     assert until(lambda: lab.owners() == [2], 2.0), "the guardian's priority 0, believed by keepalived"
 
 
+@needs_keepalived
+@pytest.mark.parametrize("ours_first", [True, False])
+def test_virtual_macs_of_both(lab, ours_first):
+    """keepalived with use_vmac and ours with use_vmac hand the address to each other."""
+    body = f"{V3}\nuse_vmac\n{V4}"
+
+    def held(n):
+        return f" {VIP}/" in sh("ip", "-n", lab.spaces[n - 1], "-o", "addr", "show")
+
+    if ours_first:
+        first = lab.agent(1, 200, use_vmac=True)
+        assert until(lambda: held(1))
+        lab.keepalived(2, body, priority=100)
+    else:
+        first = lab.keepalived(1, body, priority=200)
+        assert until(lambda: held(1))
+        second = lab.agent(2, 100, use_vmac=True)
+    assert not until(lambda: held(2), 2.0)
+    first.stop()
+    assert until(lambda: held(2) and not held(1))
+    if not ours_first:
+        second.stop()
+        assert second.status()["dropped"] == {} and second.status()["adverts_received"] >= 5
+
+
 class Frr:
     """zebra and vrrpd with one virtual router, in the first namespace of a lab."""
 

@@ -109,6 +109,29 @@ def test_more_than_the_read_buffer_in_one_round(bench: Bench) -> None:
         assert read_all(s, len(block), bench) == block
 
 
+@pytest.mark.parametrize("n", [65535, 65536, 65537, 131072])
+def test_input_as_long_as_a_read(bench: Bench, n: int) -> None:
+    """A read that fills its room says nothing about what is left: nothing is forgotten, nothing waits for more."""
+    s = bench.client()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    threading.Thread(target=s.sendall, args=(b"e" * n,)).start()
+    assert read_all(s, n, bench) == b"e" * n
+    bench.echo.turn(2, timeout_us=1000)
+    s.sendall(b"end")
+    s.shutdown(socket.SHUT_WR)
+    assert read_all(s, 3, bench) == b"end"
+    bench.turn_until("closed", 1)
+
+
+def test_data_and_end_at_once(bench: Bench) -> None:
+    s = bench.client()
+    bench.turn_until("accepted", 1)
+    s.sendall(b"last words")
+    s.close()
+    bench.turn_until("closed", 1)
+    assert (bench.count("received"), bench.count("eofs")) == (10, 1)
+
+
 def test_a_reader_that_is_slow_gets_everything(bench: Bench) -> None:
     s = bench.client(rcvbuf=4096)
     n = 8_000_000

@@ -240,3 +240,27 @@ def test_moving_between_equals_needs_their_order():
     assert index.check() == 0
     expected = sorted(({*range(10, 1000, 10)} - {500, 10, 990}) | {505, 999, 1})
     assert [number for _, number in index.pairs()] == expected
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_many_moves(seed):
+    source = random.Random(seed)
+    pointer = bool(seed % 2)
+    scores = [5, 10000][seed // 2 % 2]
+    index, now = OrderedIndex(pointer=pointer), {}
+    for number in range(1, [3, 70, 3000][seed % 3]):
+        key = number if pointer else b"%d" % number
+        now[key] = float(source.randrange(scores))
+        index.insert(now[key], key)
+    model = SortedList((score, key) for key, score in now.items())
+    keys = list(now)
+    for step in range(2000):
+        key = source.choice(keys)
+        to = float(source.randrange(scores)) if source.random() < 0.7 else now[key] + 1
+        index.move(now[key], key, to)
+        model.remove((now[key], key))
+        model.add((to, key))
+        now[key] = to
+        if step % 200 == 0:
+            assert index.check() == 0
+            assert index.pairs() == list(model)

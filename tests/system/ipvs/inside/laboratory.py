@@ -53,10 +53,6 @@ for host in rs1 rs2; do
 done
 echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
 for one in all lan far; do echo 0 > /proc/sys/net/ipv4/conf/$one/send_redirects; done
-# The servers have the VIP too (on lo): whatever is heard of it on the link, the client asks the director.
-mac=$(cat /sys/class/net/lan/address)
-ip -n client neigh replace 10.20.0.100 lladdr $mac dev eth0 nud permanent
-ip -n client neigh replace fd20::100 lladdr $mac dev eth0 nud permanent
 """
 
 

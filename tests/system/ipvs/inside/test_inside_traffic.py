@@ -131,16 +131,19 @@ def test_a_pool_follows_its_servers(kernel, ipvsadm, servers, following):
 
 
 def test_draining_keeps_open_connections(kernel, servers, following):
+    # A port of its own: the kernel revives a server that old connections still name, with their count.
     vip = laboratory.VIPS["lan", 4]
-    service = VirtualService.tcp(vip, 80, "rr")
-    members = [Member(real(number, "dr", 4)) for number in (1, 2)]
+    service = VirtualService.tcp(vip, 81, "rr")
+    members = [Member(real(number, "dr", 4).with_(port=81)) for number in (1, 2)]
     following.supervisor.load([SupervisedPool(service, members, drain=20.0)])
     with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(laboratory.connect(vip)) for _ in range(2)]
+        for name in ("rs1", "rs2"):
+            stack.callback(laboratory.Web(name, 81).stop)
+        held = [stack.enter_context(laboratory.connect(vip, 81)) for _ in range(2)]
         names = [laboratory.ask(connection) for connection in held]
         assert sorted(names) == ["rs1", "rs2"]
         following.supervisor.load([SupervisedPool(service, members[1:], drain=20.0)])
-        assert {laboratory.get(vip) for _ in range(4)} == {"rs2"}
+        assert {laboratory.get(vip, 81) for _ in range(4)} == {"rs2"}
         following.host.run_for(1.2)
         assert [laboratory.ask(connection) for connection in held] == names
         assert len(following.supervisor.draining(service.key)) == 1
