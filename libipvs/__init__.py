@@ -6,12 +6,14 @@
         plane.add_service(web)
         plane.add_server(web.key, RealServer("10.0.1.1", 80, "nat"))
 
-`open(plane)` gives the data plane by its name and nothing else: it never falls back to another one.
+`open(plane)` gives the data plane by its name; it never falls back to another one unless asked to ("auto").
 """
 
 from __future__ import annotations
 
-from libipvs.errors import InvalidRequest, IpvsError
+import logging
+
+from libipvs.errors import InvalidRequest, IpvsError, Unavailable
 from libipvs.model import (
     Action,
     Change,
@@ -35,12 +37,29 @@ from libipvs.model import (
 from libipvs.plane import Plane
 from libipvs.reconcile import Plan, plan, reconcile
 
+log = logging.getLogger("libipvs")
+
 
 def open(plane: str = "kernel") -> Plane:
-    """A data plane: "kernel" (IPVS in this network namespace) or "memory" (in this process, without packets).
+    """A data plane; its `name` says which.
 
-    Raises InvalidRequest for another name, Unavailable if the kernel has no IPVS.
+    "kernel": IPVS in this network namespace.  "proxy": TCP in this process.  "memory": a table without traffic.
+    "auto": the kernel's, or where the kernel has no IPVS the proxy; the choice is logged.
+    Raises InvalidRequest for another name, Unavailable if "kernel" is wanted and the kernel has no IPVS.
     """
+    if plane == "auto":
+        try:
+            chosen = open("kernel")
+        except Unavailable as reason:
+            chosen = open("proxy")
+            log.warning("data plane: proxy (%s)", reason)
+        else:
+            log.info("data plane: kernel")
+        return chosen
+    if plane == "proxy":
+        from libipvs.proxy import Proxy
+
+        return Proxy()
     if plane == "kernel":
         from libipvs.kernel import Kernel  # imports pyroute2's modules: only where wanted
 
@@ -49,7 +68,7 @@ def open(plane: str = "kernel") -> Plane:
         from libipvs.memory import Memory
 
         return Memory()
-    raise InvalidRequest(f"there is no data plane {plane!r}; there are kernel and memory")
+    raise InvalidRequest(f"there is no data plane {plane!r}; there are kernel, proxy, memory and auto")
 
 
 __all__ = [
@@ -74,6 +93,7 @@ __all__ = [
     "SyncDaemon",
     "Timeouts",
     "Tunnel",
+    "Unavailable",
     "VirtualService",
     "open",
     "plan",

@@ -34,7 +34,7 @@ from libipvs.model import (
 from libipvs.plane import Plane, partially_applied
 
 
-class _Server(schedulers.Backend):
+class MemoryServer(schedulers.Backend):
     """One real server with its counters."""
 
     __slots__ = ("configuration", "connections", "gone", "persistent")
@@ -82,56 +82,59 @@ class _Template:
 
     __slots__ = ("expires", "held", "server")
 
-    def __init__(self, server: _Server, expires: float) -> None:
+    def __init__(self, server: MemoryServer, expires: float) -> None:
         self.server = server
         self.expires = expires
         self.held = 0
 
 
 class _Service:
-    def __init__(self, configuration: VirtualService, scheduler: schedulers.Scheduler, servers: list[_Server]) -> None:
+    def __init__(
+        self, configuration: VirtualService, scheduler: schedulers.Scheduler, servers: list[MemoryServer]
+    ) -> None:
         self.configuration = configuration
         self.scheduler = scheduler
         self.servers = servers
         self.connections = 0
         self.templates: dict[bytes, _Template] = {}
+        self.gone_bytes = (0, 0)  # of deleted servers, in and out; for planes that count bytes
 
-    def find(self, key: ServerKey) -> _Server | None:
+    def find(self, key: ServerKey) -> MemoryServer | None:
         return next((server for server in self.servers if server.configuration.key == key), None)
 
 
 class Connection:
     """A connection that the memory plane gave a server.  It begins inactive, as in the kernel before the handshake."""
 
-    def __init__(self, server: _Server, template: _Template | None, counted: bool) -> None:
-        self._server = server
+    def __init__(self, server: MemoryServer, template: _Template | None, counted: bool) -> None:
+        self.entry = server
         self._template = template
         self._state = "inactive" if counted else "over"
 
     @property
     def server(self) -> RealServer:
-        return self._server.configuration
+        return self.entry.configuration
 
     def establish(self) -> None:
         """The handshake is done: the connection is active."""
         if self._state == "inactive":
-            self._server.inactive -= 1
-            self._server.active += 1
+            self.entry.inactive -= 1
+            self.entry.active += 1
             self._state = "active"
 
     def finish(self) -> None:
         """Both ends closed: inactive until it expires."""
         if self._state == "active":
-            self._server.active -= 1
-            self._server.inactive += 1
+            self.entry.active -= 1
+            self.entry.inactive += 1
             self._state = "inactive"
 
     def expire(self) -> None:
         """Forgotten by the plane."""
         self.finish()
         if self._state == "inactive":
-            self._server.inactive -= 1
-            self._server.disconnected()
+            self.entry.inactive -= 1
+            self.entry.disconnected()
             self._state = "over"
             if self._template is not None:
                 self._template.held -= 1
@@ -203,7 +206,7 @@ class Memory(Plane):
         if change.action is Action.ADD_SERVICE and service is not None:
             if key in self._services:
                 raise ServiceExists(f"the virtual service {key} exists already", 17)
-            servers: list[_Server] = []
+            servers: list[MemoryServer] = []
             self._services[key] = _Service(service, self._scheduler(service, servers), servers)
             return
         found = self._find(key)
@@ -225,7 +228,7 @@ class Memory(Plane):
         if action is Action.ADD_SERVER:
             if entry is not None:
                 raise ServerExists(f"{key} has the real server {server.key} already", 17)
-            service.servers.insert(0, _Server(server))
+            service.servers.insert(0, MemoryServer(server))
             service.scheduler.changed()
             return
         if entry is None:
@@ -278,7 +281,7 @@ class Memory(Plane):
             server: schedulers.Backend | None = template.server if template is not None else None
         else:
             server = service.scheduler.schedule(who)
-        if not isinstance(server, _Server):
+        if not isinstance(server, MemoryServer):
             return None
         service.connections += 1
         if configuration.one_packet:
@@ -303,7 +306,7 @@ class Memory(Plane):
             template.server.persistent -= 1
             del service.templates[network]
         server = service.scheduler.schedule(who)
-        if not isinstance(server, _Server):
+        if not isinstance(server, MemoryServer):
             return None
         server.persistent += 1
         template = service.templates[network] = _Template(server, self._clock() + configuration.persistence)
@@ -323,7 +326,7 @@ class Memory(Plane):
             raise NoSuchService(f"there is no virtual service {key}", 3)
         return self._services[key]
 
-    def _scheduler(self, service: VirtualService, servers: list[_Server]) -> schedulers.Scheduler:
+    def _scheduler(self, service: VirtualService, servers: list[MemoryServer]) -> schedulers.Scheduler:
         try:
             return schedulers.make(service.scheduler, servers, service.flags, self._clock, self._random)
         except UnknownScheduler as error:

@@ -64,6 +64,65 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """A virtual route: there while the router is master.
+
+    to: a network ("0.0.0.0/0" is the default route).  via: a gateway.  device: else the router's.  source: preferred
+    source address.  type: unicast, local, blackhole, unreachable or prohibit.  scope: else as ip-route(8) chooses.
+    """
+
+    to: str
+    via: str = ""
+    device: str = ""
+    source: str = ""
+    table: int = 254
+    metric: int = 0
+    type: str = "unicast"
+    scope: str = ""
+    onlink: bool = False
+
+    def __post_init__(self) -> None:
+        who = f"route to {self.to}"
+        try:
+            version = ipaddress.ip_network(self.to).version
+            others = [ipaddress.ip_address(address).version for address in (self.via, self.source) if address]
+        except ValueError as error:
+            raise ConfigError(f"{who}: {error}") from None
+        _require(all(other == version for other in others), who, "via, source", f"IPv{version} addresses")
+        types = ("unicast", "local", "blackhole", "unreachable", "prohibit")
+        _require(self.type in types, who, "type", "one of " + ", ".join(types))
+        _require(self.scope in ("", "global", "site", "link", "host"), who, "scope", "global, site, link or host")
+        _require(1 <= self.table <= 0xFFFFFFFF, who, "table", "1 to 4294967295")
+        _require(0 <= self.metric <= 0xFFFFFFFF, who, "metric", "0 to 4294967295")
+        _require(len(self.device.encode()) <= 15, who, "device", "at most 15 bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A virtual rule: packets that fit everything given look in `table`, while the router is master."""
+
+    table: int
+    preference: int
+    source: str = ""
+    to: str = ""
+    iif: str = ""
+    oif: str = ""
+    fwmark: int = 0
+
+    def __post_init__(self) -> None:
+        who = f"rule {self.preference}"
+        try:
+            versions = {ipaddress.ip_network(network).version for network in (self.source, self.to) if network}
+        except ValueError as error:
+            raise ConfigError(f"{who}: {error}") from None
+        _require(len(versions) <= 1, who, "source, to", "networks of one family")
+        _require(1 <= self.table <= 0xFFFFFFFF, who, "table", "1 to 4294967295")
+        _require(1 <= self.preference <= 0xFFFFFFFF, who, "preference", "1 to 4294967295")
+        _require(0 <= self.fwmark <= 0xFFFFFFFF, who, "fwmark", "0 to 4294967295")
+        _require(max(len(self.iif.encode()), len(self.oif.encode())) <= 15, who, "iif, oif", "at most 15 bytes")
+
+
+@dataclass(frozen=True, slots=True)
 class Track:
     """A router's or group's interest in a tracker.
 
@@ -122,6 +181,7 @@ class Router:
     """One virtual router.  Times in seconds.
 
     addresses go on the wire in this order and decide the family; excluded ones are held but not sent.
+    routes, rules: there while the addresses are.
     interval: 0.01 to 40.95 (version 2: whole seconds 1 to 255).  preempt_delay: how long a lower master is tolerated.
     peers: unicast instead of multicast.  ttl: (low, high) accepted from unicast peers.
     pseudo_header: which checksum form version 3 over IPv4 sends.  answer_lower: a lower master is answered at once.
@@ -136,6 +196,8 @@ class Router:
     vrid: int
     addresses: tuple[Address, ...]
     excluded: tuple[Address, ...] = ()
+    routes: tuple[Route, ...] = ()
+    rules: tuple[Rule, ...] = ()
     version: int = 3
     priority: int = 100
     interval: float = 1.0

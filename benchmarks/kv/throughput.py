@@ -99,7 +99,7 @@ def prefill(server: Subject, size: int) -> None:
             ("HSET", "myhash", f"element:{SLOT}", value),
             ("ZADD", "myzset", "0", f"element:{SLOT}"),
         ):
-            load.run(fds, encode(*words), KEYS, pipeline=64, numbers=KEYS, in_order=True)
+            load.run(fds, encode(*words), KEYS, pipeline=64, numbers=KEYS, in_order_from=0)
         load.run(fds, encode("RPUSH", "range", value), 600, pipeline=16)
     if int(server.call("DBSIZE")[1:]) < 2 * KEYS:
         raise RuntimeError(f"{server.kind} does not hold what was put in")

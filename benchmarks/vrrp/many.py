@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "system" / "vrrp"))
-from lab import Lab, sh, until
+from vrrp_lab import Lab, sh, until
 
 TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -28,7 +28,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "system" / "vrrp"))
-from lab import VIP, Lab, until
+from vrrp_lab import VIP, Lab, until
 
 MODES = {"v2-1": (2, 1.0), "v3-0.1": (3, 0.1), "v3-0.03": (3, 0.03), "v3-0.01": (3, 0.01)}
 PROBE = Path(__file__).with_name("probe.py")

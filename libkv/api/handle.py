@@ -11,7 +11,7 @@ from libkv.api.commands import Commands
 from libkv.api.lock import Lock
 from libkv.api.pipeline import Pipeline
 from libkv.api.replies import Shape, shape_reply
-from libkv.api.session import changes_session, open_session
+from libkv.api.session import changes_session
 from libkv.encode import Encoder
 from libkv.errors import DataError, WatchError
 
@@ -144,7 +144,7 @@ class Client(StoreHandle):
         self._database = database
         self.encoder = encoder
         self.response_callbacks = callbacks
-        self._session: Session = open_session(store, database)
+        self._session: Session = store.new_session(database, protocol=3)
 
     def _core(self) -> StoreCore:
         return self._store

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from libkv.api.commands import Commands
 from libkv.api.replies import Shape, shape_reply, text
-from libkv.api.session import open_session
 from libkv.encode import Encoder
 from libkv.errors import ConnectionError, ExecAbortError, RedisError, ResponseError, WatchError
 
@@ -142,7 +141,7 @@ class Pipeline(Commands):
 
     def _own_session(self) -> Session:
         if self._session is None:
-            self._session = open_session(self._store, self._database)
+            self._session = self._store.new_session(self._database, protocol=3)
         return self._session
 
     def _shape(self, name: Any, reply: Any, options: dict[str, Any]) -> Any:

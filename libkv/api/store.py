@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Self
 
 import libkv.commands  # noqa: F401  (binds every command, before the first store is made)
 from libkv.api.handle import StoreHandle
-from libkv.api.replies import SHAPES
-from libkv.api.session import RESP3
+from libkv.api.replies import SHAPES, Shape
+from libkv.api.session import HELLO3
 from libkv.encode import Encoder
 from libkv.store import StoreCore
 
@@ -39,7 +40,7 @@ class Store(StoreCore, StoreHandle):
         self.encoder = Encoder(encoding, encoding_errors, decode_responses)
         self.response_callbacks = SHAPES
         self.set_encoding(encoding.lower() in ("utf-8", "utf8") and encoding_errors == "strict", decode_responses)
-        self.execute(RESP3)
+        self.execute(HELLO3)
 
     def __new__(
         cls,
@@ -54,6 +55,12 @@ class Store(StoreCore, StoreHandle):
         return super().__new__(cls, databases, seed, **config)  # it keeps what is not about strings
 
     _set_with_options = StoreHandle.set  # what the compiled set() does not do itself
+
+    def set_response_callback(self, command: str, callback: Shape) -> None:
+        """Has `callback` shape the replies to `command` from now on, on this handle and what it makes."""
+        super().set_response_callback(command, callback)
+        if (name := command.lower()) in ("get", "set"):  # the compiled methods don't look at callbacks
+            setattr(self, name, partial(getattr(StoreHandle, name), self))
 
     def _core(self) -> StoreCore:
         return self

@@ -8,12 +8,11 @@ is told to the effect stream, so that a replayed store holds the same string.
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
-from libkv.engine.args cimport arg_int, arg_int_msg, arg_is
+from libkv.engine.args cimport arg_int, arg_is
 from libkv.engine.call cimport propagate, propagating
 from libkv.engine.entry cimport E_RAW, STR_HEAP, STR_INT, Entry, entry_layout, entry_string
 from libkv.engine.keyspace cimport (
-    changed, changed_n, keyspace_delete, keyspace_set, keyspace_set_raw, lookup_read, lookup_read_type, lookup_write,
-    lookup_write_type,
+    changed, changed_n, keyspace_delete, keyspace_set, keyspace_set_raw, lookup_read_type, lookup_write, lookup_write_type,
 )
 from libkv.engine.registry cimport registry_bind
 from libkv.engine.reply cimport reply_array, reply_error, reply_int, reply_nil, reply_oom, reply_syntax

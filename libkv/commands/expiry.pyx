@@ -1,7 +1,7 @@
 """Expiry times of keys: EXPIRE and its relatives (https://redis.io/docs/latest/commands/expire/)."""
 
 from libc.limits cimport LLONG_MAX, LLONG_MIN
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from libkv.engine.args cimport arg_int, arg_is
 from libkv.engine.call cimport propagate_arg, propagate_begin, propagate_int, propagating
@@ -124,7 +124,7 @@ cdef int when_expires(Ctx* c, Arg* argv, bint seconds, bint absolute, Reply* r) 
         return CALL_DONE
     if not absolute:
         when = when - c.now if when > c.now else 0
-    reply_int(r, (when + 500) // 1000 if seconds else when)
+    reply_int(r, <int64_t>((<uint64_t>when + 500) // 1000) if seconds else when)
     return CALL_DONE
 
 

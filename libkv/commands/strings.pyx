@@ -152,9 +152,9 @@ cdef bint options(Arg* argv, int argc, int first, bint for_set, int* opts, Arg**
     while i < argc:
         a = &argv[i]
         more = i + 1 < argc
-        if for_set and arg_is(a, b"nx", 2) and not opts[0] & (OPT_XX | OPT_NX):
+        if for_set and arg_is(a, b"nx", 2) and not opts[0] & OPT_XX:
             opts[0] |= OPT_NX
-        elif for_set and arg_is(a, b"xx", 2) and not opts[0] & (OPT_XX | OPT_NX):
+        elif for_set and arg_is(a, b"xx", 2) and not opts[0] & OPT_NX:
             opts[0] |= OPT_XX
         elif for_set and arg_is(a, b"get", 3):
             opts[0] |= OPT_GET
@@ -162,7 +162,8 @@ cdef bint options(Arg* argv, int argc, int first, bint for_set, int* opts, Arg**
             opts[0] |= OPT_KEEPTTL
         elif not for_set and arg_is(a, b"persist", 7) and not opts[0] & OPT_EXPIRE:
             opts[0] |= OPT_PERSIST
-        elif more and not opts[0] & (OPT_EXPIRE | OPT_KEEPTTL | OPT_PERSIST) and is_expire(a, seconds, absolute):
+        elif (more and not opts[0] & (OPT_KEEPTTL | OPT_PERSIST)
+                and is_expire(a, opts[0] & OPT_EXPIRE != 0, seconds, absolute)):
             opts[0] |= OPT_EXPIRE
             when[0] = &argv[i + 1]
             i += 1
@@ -173,10 +174,15 @@ cdef bint options(Arg* argv, int argc, int first, bint for_set, int* opts, Arg**
     return True
 
 
-cdef bint is_expire(Arg* a, bint* seconds, bint* absolute) noexcept nogil:
-    seconds[0] = arg_is(a, b"ex", 2) or arg_is(a, b"exat", 4)
-    absolute[0] = arg_is(a, b"exat", 4) or arg_is(a, b"pxat", 4)
-    return seconds[0] or absolute[0] or arg_is(a, b"px", 2)
+cdef bint is_expire(Arg* a, bint again, bint* seconds, bint* absolute) noexcept nogil:
+    """again: there was one before; only the same word may come a second time, and counts."""
+    cdef bint s = arg_is(a, b"ex", 2) or arg_is(a, b"exat", 4)
+    cdef bint at = arg_is(a, b"exat", 4) or arg_is(a, b"pxat", 4)
+    if not (s or at or arg_is(a, b"px", 2)) or (again and (s != seconds[0] or at != absolute[0])):
+        return False
+    seconds[0] = s
+    absolute[0] = at
+    return True
 
 
 cdef void propagate_set(Ctx* c, Arg* key, Arg* value, int64_t expire) noexcept nogil:

@@ -10,6 +10,7 @@ from libc.stdio cimport snprintf
 from libc.stdlib cimport malloc, realloc
 from libc.string cimport memcmp, memcpy, strncmp
 
+from libkv.engine.args cimport arg_is
 from libkv.engine.clock cimport ticks, ticks_ns
 from libkv.engine.registry cimport (
     CMD_ADMIN, CMD_CONTAINER, CMD_LOADING, CMD_MAY_REPLICATE, CMD_NO_AUTH, CMD_NO_MULTI, CMD_SKIP_SLOWLOG, CMD_WRITE, command_find,
@@ -18,7 +19,8 @@ from libkv.engine.registry cimport (
 from libkv.engine.reply cimport reply_error, reply_status, reply_unknown_sub, reply_wrong_arity
 from libkv.engine.slowlog cimport slowlog_add
 from libkv.engine.types cimport (
-    CALL_DONE, EFFECT_NONE, EFFECT_REPLACED, EFFECT_VERBATIM, S_DIRTY_EXEC, S_EMBEDDED, S_MULTI, S_UNIX, Queued,
+    CALL_DONE, EFFECT_NONE, EFFECT_REPLACED, EFFECT_VERBATIM, S_ATTACK, S_CLOSE_ASAP, S_DIRTY_EXEC, S_EMBEDDED, S_MULTI,
+    S_UNIX, Queued,
 )
 from libkv.structures.alloc cimport LIKELY, UNLIKELY
 from libkv.structures.buffer cimport Buffer, buffer_add, buffer_room
@@ -140,6 +142,10 @@ cdef int call_command(Ctx* c, Command* cmd, Arg* argv, int argc, Reply* r) noexc
     cdef int i
     if cmd == NULL:
         cmd = command_find(argv[0].p, argv[0].n)
+        if cmd == NULL and (arg_is(&argv[0], b"post", 4) or arg_is(&argv[0], b"host:", 5)):
+            # a web page makes a browser talk to us: the request's lines must not run as commands
+            c.session.flags |= S_CLOSE_ASAP | S_ATTACK
+            return CALL_DONE
         if cmd == NULL:
             refuse_unknown(c, argv, argc, r)
             return refused(c, NULL, r, mark)
@@ -151,6 +157,7 @@ cdef int call_command(Ctx* c, Command* cmd, Arg* argv, int argc, Reply* r) noexc
                 unknown_sub(r, &argv[1], container)
                 return refused(c, container, r, mark)
             cmd = container
+    c.session.last_cmd = cmd
     for i in range(sizeof(GATES) // sizeof(gate_fn)):
         if UNLIKELY(GATES[i](c, cmd, argv, argc, r)):
             return refused(c, cmd, r, mark)

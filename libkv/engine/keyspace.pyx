@@ -4,7 +4,7 @@ from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memmove, memset
 
 from libkv.engine.call cimport propagate, propagating
-from libkv.engine.clock cimport clock_monotonic, clock_wall
+from libkv.engine.clock cimport clock_monotonic, clock_wall, ticks, ticks_ns
 from libkv.engine.doom cimport doom_entries, doom_entry_value, doom_order
 from libkv.engine.entry cimport (
     E_RAW, E_TTL, ENTRY_KEY, INLINE_MAX, STR_HEAP, STR_INLINE, STR_INT, entry_after_key, entry_bytes, entry_cell,
@@ -29,12 +29,18 @@ from libkv.structures.table cimport (
 
 cdef enum:
     LFU_START = 5               # counter of a new key (Redis's LFU_INIT_VAL)
+    CLOCK_NS = 20000            # how old the time of a batch may be
     EXPIRE_TIME_CHECK = 16      # expired keys between looks at the clock
 
 
 # ---- time
 
 cdef void keyspace_refresh_time(Kv* kv) noexcept nogil:
+    """Not more often than each CLOCK_NS: two clocks for each client of a loop's round would cost more than they tell."""
+    cdef uint64_t at = ticks()
+    if not kv.clock_fixed and kv.read_at != 0 and ticks_ns(at - kv.read_at) < CLOCK_NS:
+        return
+    kv.read_at = at if not kv.clock_fixed else 0
     kv.now = clock_wall(kv)
     kv.mono = clock_monotonic(kv)
     kv.lru_clock = <uint32_t>((kv.now // 1000) & 0xffffff)

@@ -2,6 +2,9 @@ from typing import Any
 
 from libkv.commands.facts.row import Row
 
+MAY_REPLICATE: frozenset[str]
+HOT: frozenset[str]
+
 def registry_seal() -> None: ...
 def commands_bound() -> list[str]: ...
 def command_row(name: str | bytes) -> dict[str, Any] | None: ...

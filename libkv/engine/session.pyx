@@ -158,6 +158,7 @@ cdef bint session_batch(Session* s, Job* jobs, int n) noexcept nogil:
     cdef Reply r
     cdef Arg* key
     cdef uint64_t began
+    cdef uint64_t hard
     cdef size_t mark
     cdef int i
     for i in range(n):                  # outside the lock: names and hashes
@@ -173,13 +174,16 @@ cdef bint session_batch(Session* s, Job* jobs, int n) noexcept nogil:
     s.last_ms = kv.mono // 1000
     if n > 1:
         prefetch_batch(kv, c.db, jobs, n)
+    hard = <uint64_t>-1 if kv.settings.client_output_hard[0] <= 0 else <uint64_t>kv.settings.client_output_hard[0]
     began = ticks()
     for i in range(n):
         mark = s.out.n
-        s.last_cmd = jobs[i].cmd if jobs[i].cmd != NULL else s.last_cmd
         call_command(&c, jobs[i].cmd, jobs[i].argv, jobs[i].argc, &r)
         after_reply(s, mark)
         if UNLIKELY(s.flags & (S_CLOSE_AFTER | S_CLOSE_ASAP)) or s.out.failed:
+            break
+        if UNLIKELY(s.out.n > hard):
+            s.flags |= S_CLOSE_ASAP     # the transport logs why
             break
         if i + 1 < n and ticks_ns(ticks() - began) > BATCH_NS:
             lock_give(kv)               # others may have their turn

@@ -80,6 +80,7 @@ cdef enum:
     S_EMBEDDED = 1 << 9         # of this process: no connection
     S_NO_EVICT = 1 << 10
     S_DENY_BLOCKING = 1 << 11
+    S_ATTACK = 1 << 12          # an HTTP request: closed without an answer, and logged
 
 cdef struct Session:
     Kv* kv
@@ -182,6 +183,7 @@ cdef struct Kv:
     int64_t now                 # wall clock in ms, read once a batch
     int64_t mono                # monotonic us, read once a batch
     uint32_t lru_clock          # 24 bits; seconds
+    uint64_t read_at            # ticks() when the clocks were read
     # sessions
     Session* sessions
     uint64_t n_sessions

@@ -27,7 +27,7 @@ from libkv.engine.lock cimport lock_give, lock_take
 from libkv.engine.parser cimport Parser
 from libkv.engine.session cimport session_data, session_free, session_new
 from libkv.engine.store cimport kv_cron
-from libkv.engine.types cimport S_CLOSE_AFTER, S_CLOSE_ASAP, S_UNIX
+from libkv.engine.types cimport S_ATTACK, S_CLOSE_AFTER, S_CLOSE_ASAP, S_UNIX
 from libkv.server.listen cimport LISTEN_UNIX
 from libkv.server.logqueue cimport (
     LOG_LINE, LOG_VERBOSE, LOG_WARNING, logqueue_add, logqueue_wants,
@@ -118,6 +118,9 @@ cdef void server_log_client(Server* s, int level, const char* before, Session* c
 cdef void server_log_protocol_error(Server* s, Client* c) noexcept nogil:
     cdef char before[128]
     cdef const char* why = (<Parser*>c.session.parser).error
+    if c.session.flags & S_ATTACK:
+        server_log_client(s, LOG_WARNING, b"Possible SECURITY ATTACK detected: POST or Host: lines of an HTTP request came as "
+                          b"commands, likely from a browser that a web page misuses. Closed: ", c.session)
     if why != NULL and logqueue_wants(&s.log, LOG_VERBOSE):
         snprintf(before, sizeof(before), b"Protocol error (%.64s) from client: ", why)
         server_log_client(s, LOG_VERBOSE, before, c.session)

@@ -188,7 +188,9 @@ cdef bint bits_add_signed(int64_t value, int64_t by, int width, int overflow, in
     cdef int64_t high = INT64_MAX if width == 64 else (<int64_t>1 << (width - 1)) - 1
     cdef int64_t low = -high - 1
     cdef uint64_t wrapped
-    cdef bint above = value > high or (by > 0 and value > high - by)
+    # wraps around for a SET near INT64_MIN, which Redis therefore takes for too large; so its SAT gives the upper limit
+    cdef int64_t room = <int64_t>(<uint64_t>high - <uint64_t>value)
+    cdef bint above = value > high or (by > room if width < 64 else by > 0 and value > high - by)
     cdef bint below = value < low or (by < 0 and value < low - by)
     if not above and not below:
         sum[0] = value + by

@@ -45,7 +45,6 @@ cdef uint64_t murmur(const char* p, size_t n) noexcept nogil:
     cdef uint64_t m = <uint64_t>0xc6a4a7935bd1e995
     cdef uint64_t h = <uint64_t>HASH_SEED ^ (<uint64_t>n * m)
     cdef uint64_t k
-    cdef size_t left
     while n >= 8:
         k = word(p, 8) * m
         h = (h ^ ((k ^ (k >> 47)) * m)) * m
@@ -293,14 +292,17 @@ cdef double tau(double x) noexcept nogil:
 
 
 cdef uint64_t estimate_histogram(const uint32_t* count) noexcept nogil:
-    """Ertl's estimator; count[v]: how many registers are v."""
+    """Ertl's estimator; count[v]: how many registers are v.  From 2 ** 63 on (registers that no elements give) it is 2 ** 63:
+    the cached number's top bit says stale, so Redis's and ours are computed each time."""
     cdef double m = HLL_REGISTERS
+    cdef double estimate
     cdef double z = m * tau((m - count[HLL_RANKS + 1]) / m)
     cdef int v
     for v in range(HLL_RANKS, 0, -1):
         z = (z + count[v]) * 0.5
     z += m * sigma(count[0] / m)
-    return <uint64_t>llround(ALPHA * m * m / z)
+    estimate = ALPHA * m * m / z
+    return <uint64_t>llround(estimate) if estimate < 9223372036854775808.0 else <uint64_t>1 << 63
 
 
 cdef uint64_t hll_estimate_registers(const uint8_t* registers) noexcept nogil:

@@ -338,7 +338,7 @@ def identity(router):
 
 def placement(router):
     """What is put on the interface."""
-    return router.addresses, router.excluded, router.lease, router.device
+    return router.addresses, router.excluded, router.routes, router.rules, router.lease, router.device
 
 
 cdef void evaluate_all(CNode* node) noexcept nogil:

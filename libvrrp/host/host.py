@@ -21,6 +21,7 @@ from libvrrp.config import Config
 from libvrrp.errors import CapabilityError, ConfigError, VrrpError
 from libvrrp.fsm import Node
 from libvrrp.fsm.node import identity, placement
+from libvrrp.host.filter import AddressFilter
 from libvrrp.host.vmac import VirtualMacs
 from libvrrp.host.worker import KIND, Worker
 
@@ -32,7 +33,8 @@ class Notice(NamedTuple):
 
     kind: "TRANSITION" (details old, new, cause), "STOP_SCRIPT" (details id: answer with script_done), "CONFLICT",
     "DROPPED" (details reason), "ADDRESS" (details errno: the kernel refused a change), "LINK" (details up), "SOCKET",
-    "BFD_SOCKET" (details errno), "NETLINK_LOST", "BFD" (details old, new, diagnostic).
+    "BFD_SOCKET" (details errno), "NETLINK_LOST", "BFD" (details old, new, diagnostic),
+    "REFUSED" (details field, reason: a datagram that is no advert; at most one in 10 s).
     at: ns of the monotonic clock.  name: the router, the interface or the BFD session.
     """
 
@@ -89,6 +91,7 @@ class Host:
         self._told = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._kept: list[Notice] = []
         self._vmacs = VirtualMacs()
+        self._filter = AddressFilter()
         self._worker = Worker(Node(config), self._told, guardian, hang_timeout)
         self._thread: threading.Thread | None = None
         self._toucher: asyncio.Task[None] | None = None
@@ -106,6 +109,7 @@ class Host:
         if self._thread is not None or self._closed:
             raise VrrpError("a Host is started once")
         self._vmacs.require(self.config.routers)
+        self._filter.require(self.config.routers)
         self._worker.prepare()
         self._start_thread()
         atexit.register(self.stop)
@@ -142,6 +146,7 @@ class Host:
         self.config = config
         old.dismiss_guardian()
         self._vmacs.require(config.routers)
+        self._filter.require(config.routers)
         self._worker.prepare()
         self._worker.carry_out([action for action in actions if action.kind != "DELETE"])
         self._start_thread()
@@ -177,6 +182,7 @@ class Host:
         else:
             self._worker.dismiss_guardian()
         self._vmacs.close()
+        self._filter.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -215,7 +221,9 @@ class Host:
 
     def status(self) -> dict[str, Any]:
         """All counters and states as plain values: Node.status, with interfaces, guardian and refused settings."""
-        return self._worker.status() | {"refused_settings": [*self.refused, *self._vmacs.refused]}
+        return self._worker.status() | {
+            "refused_settings": [*self.refused, *self._vmacs.refused, *self._filter.refused]
+        }
 
     def _apply(self, kind: int, router: int = -1, value: int = 0, id: int = 0, address: str | None = None) -> None:
         if os.getpid() != self._owner:

@@ -320,14 +320,16 @@ cdef void compare_addresses(CHost* h) noexcept nogil:
 
 
 cdef void remove_leftovers(CHost* h) noexcept nogil:
-    """At the start: addresses that an earlier life of this process marked as its own and left behind."""
+    """At the start: what an earlier life of this process marked as its own and left behind."""
     cdef int slot, k
     for slot in range(h.place_count):
         if not h.places[slot].used or h.node.routers[slot].state == MASTER:     # after a reload it goes on
             continue
+        h.places[slot].kind = ACT_DELETE
+        for k in range(h.places[slot].extra_count):
+            batch_extra(h, slot, &h.places[slot].extras[k], False)
         for k in range(h.places[slot].vip_count):
             if h.places[slot].vips[k].seen and not h.places[slot].vips[k].foreign:
-                h.places[slot].kind = ACT_DELETE
                 batch_add(h, slot, &h.places[slot].vips[k], RTM_DELADDR, 0)
     batch_send(h)
 

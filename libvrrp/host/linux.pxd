@@ -101,7 +101,7 @@ cdef extern from "<pthread.h>" nogil:
 
 cdef extern from "<errno.h>" nogil:
     int errno
-    int EAGAIN, EINTR, ENOBUFS, EADDRNOTAVAIL, ENODEV
+    int EAGAIN, EINTR, ENOBUFS, EADDRNOTAVAIL, ENODEV, ESRCH, ENOENT, EEXIST
 
 cdef extern from "<sys/socket.h>" nogil:
     ctypedef unsigned int socklen_t

@@ -11,6 +11,16 @@ cdef enum:
     DATAGRAMS = 512         # read from a socket before others get their turn
 
 cdef int64_t NEVER = 0x7FFFFFFFFFFFFFFF
+cdef int64_t REFUSED_PERIOD = 10000000000
+
+
+cdef void refuse_datagram(CHost* h, int number, int failure) noexcept nogil:
+    """Counts a datagram that is no advert, and tells of one in ten seconds."""
+    cdef int64_t now = clock_ns(CLOCK_MONOTONIC)
+    h.node.failures[failure] += 1
+    if h.refused_told == 0 or now - h.refused_told >= REFUSED_PERIOD:
+        h.refused_told = now
+        notice(h, NOTICE_REFUSED, number, failure, 0, 0)
 
 
 cdef void receive_v4(CHost* h, int number, int fd) noexcept nogil:
@@ -24,7 +34,7 @@ cdef void receive_v4(CHost* h, int number, int fd) noexcept nogil:
             return
         failure = advert_decode_ipv4(&a, h.received, <size_t>n)
         if failure:
-            h.node.failures[failure] += 1
+            refuse_datagram(h, number, failure)
             continue
         memset(&e, 0, sizeof(e))
         e.kind, e.interface, e.advert = EV_ADVERT, number, &a
@@ -64,7 +74,7 @@ cdef void receive_v6(CHost* h, int number, int fd) noexcept nogil:
             c = CMSG_NXTHDR(&message, c)
         failure = advert_decode_message(&a, h.received, 0, <size_t>n)
         if failure:
-            h.node.failures[failure] += 1
+            refuse_datagram(h, number, failure)
             continue
         memset(&e, 0, sizeof(e))
         e.kind, e.interface, e.advert = EV_ADVERT, number, &a

@@ -99,6 +99,31 @@ cdef void batch_add(CHost* h, int slot, const CVip* vip, int type_, uint32_t sec
         h.batch + h.batch_length, vip, device.index, type_, flags, seconds, h.sequence)
 
 
+cdef void batch_extra(CHost* h, int slot, const CExtra* extra, bint add) noexcept nogil:
+    """Adds a route's or rule's message to the batch."""
+    cdef nlmsghdr header
+    cdef uint8_t* at
+    if extra.device >= 0 and h.interfaces[extra.device].index == 0:
+        if add:
+            h.places[slot].failed = 1
+        return
+    if h.batch_length + extra.length > BATCH_ROOM or h.batch_count >= BATCH_MESSAGES:
+        batch_send(h)
+    if h.batch_count == 0:
+        h.batch_first = h.sequence + 1
+    h.sequence += 1
+    h.batch_owner[h.batch_count] = slot
+    h.batch_count += 1
+    at = h.batch + h.batch_length
+    memcpy(at, extra.add if add else extra.remove, extra.length)
+    memcpy(&header, at, 16)
+    header.nlmsg_seq = h.sequence
+    memcpy(at, &header, 16)
+    if extra.device >= 0:
+        memcpy(at + extra.oif, &h.interfaces[extra.device].index, 4)
+    h.batch_length += extra.length
+
+
 cdef void batch_send(CHost* h) noexcept nogil:
     """Sends the batch and reads the answers: errors, and the acknowledgement that the last message asks for."""
     cdef nlmsghdr header
@@ -156,7 +181,9 @@ cdef void refused(CHost* h, uint32_t sequence, int error) noexcept nogil:
     if error == 0 or i >= <uint32_t>h.batch_count:
         return
     slot = h.batch_owner[i]
-    if h.places[slot].kind == ACT_DELETE and (error == EADDRNOTAVAIL or error == ENODEV):
+    if h.places[slot].kind == ACT_DELETE and error in (EADDRNOTAVAIL, ENODEV, ESRCH, ENOENT):
+        return
+    if error == EEXIST:                     # a route or rule that is there
         return
     h.places[slot].failed = 1
     notice(h, NOTICE_ADDRESS, slot, error, 0, 0)

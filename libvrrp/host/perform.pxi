@@ -146,11 +146,14 @@ cdef void send_advert_now(CHost* h, int slot, int priority) noexcept nogil:
 
 
 cdef void change_addresses(CHost* h, int slot, int kind) noexcept nogil:
-    """Puts the changes of a router into the batch."""
+    """Puts the changes of a router into the batch: routes and rules come after its addresses, and go before them."""
     cdef CPlace* place = &h.places[slot]
     cdef int i
     cdef uint32_t seconds = place.lease_seconds if place.lease else FOREVER
     place.pending, place.failed, place.kind = 1, 0, <uint8_t>kind
+    if kind == ACT_DELETE:
+        for i in range(place.extra_count):
+            batch_extra(h, slot, &place.extras[i], False)
     for i in range(place.vip_count):
         if place.vips[i].foreign:
             continue
@@ -159,6 +162,9 @@ cdef void change_addresses(CHost* h, int slot, int kind) noexcept nogil:
                 place.failed = 1
             continue
         batch_add(h, slot, &place.vips[i], RTM_DELADDR if kind == ACT_DELETE else RTM_NEWADDR, seconds)
+    if kind == ACT_ADD:
+        for i in range(place.extra_count):
+            batch_extra(h, slot, &place.extras[i], True)
 
 
 cdef void announce_vips(CHost* h, int slot) noexcept nogil:

@@ -50,6 +50,14 @@ cdef struct CInterface:
     uint8_t[16] v6          # its own link-local address
     int32_t[3] sockets      # -1 while closed
 
+# A route or rule: its two messages, sent as they are except for the sequence number and the interface's index.
+cdef struct CExtra:
+    uint8_t* add
+    uint8_t* remove
+    size_t length           # of both
+    size_t oif              # where the index goes, if device >= 0
+    int32_t device
+
 cdef struct CPlace:
     uint8_t used
     uint8_t failed          # a message of the batch that is under way was refused
@@ -65,6 +73,8 @@ cdef struct CPlace:
     int64_t claimed_at      # when a claim by another MAC was last told
     int32_t vip_count
     CVip* vips
+    int32_t extra_count
+    CExtra* extras
     uint32_t lease_seconds
 
 cdef struct CBfd:
@@ -97,6 +107,7 @@ cdef enum:
     NOTICE_ADDRESS          # router, argument = errno: an address change was refused
     NOTICE_BFD              # router = session, argument = old state * 16 + new, cause = diagnostic
     NOTICE_BFD_SOCKET       # router = session, argument = errno
+    NOTICE_REFUSED          # router = interface number, argument = Failure; at most one in 10 s
 
 cdef struct CHost:
     CNode* node
@@ -155,6 +166,7 @@ cdef struct CHost:
     uint8_t guardian_wanted
     uint8_t guardian_stale
     uint64_t wakeups
+    int64_t refused_told    # when the last NOTICE_REFUSED was
 
 cdef class Worker:
     cdef CHost h
@@ -165,4 +177,5 @@ cdef class Worker:
     cdef int open_all(self) except -1
     cdef int place_session(self, CBfd* b, object session) except -1
     cdef int place_router(self, int slot, object router) except -1
+    cdef int place_extra(self, CExtra* extra, object given) except -1
     cdef int place_vip(self, CVip* vip, object address, object router) except -1

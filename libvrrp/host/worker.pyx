@@ -41,6 +41,9 @@ from libvrrp.packet.announce cimport (
 from libvrrp.errors import VrrpError
 from libvrrp.fsm import events as ev
 from libvrrp.fsm.table import INPUTS, STATES
+from libvrrp.host.routes import extras
+from libvrrp.packet.advert import FIELDS as FAILURE_FIELDS
+from libvrrp.packet.advert import REASONS as FAILURE_REASONS
 from libvrrp.packet.advert import virtual_mac
 from libvrrp.packet.control import STATES as BFD_STATES
 
@@ -58,7 +61,8 @@ SCOPES = {"global": 0, "site": 200, "link": 253, "host": 254}
 cdef class Worker:
     """The C side of libvrrp.host.Host, which is what applications use.
 
-    node: the machine.  told: an eventfd that is written when there are notices.  guardian: whether a guardian process is wanted.  hang_timeout: seconds, 0 for none.
+    node: the machine.  told: an eventfd that is written when there are notices.  guardian: whether a guardian process
+    is wanted.  hang_timeout: seconds, 0 for none.
     """
 
     def __cinit__(self):
@@ -83,7 +87,8 @@ cdef class Worker:
             names[number] = name
         names += [s.interface for s in config.bfd if s.interface and s.interface not in names]
         for router in config.routers:
-            for name in (router.device, *[a.device for a in (*router.addresses, *router.excluded) if a.device]):
+            placed = (*router.addresses, *router.excluded, *router.routes)
+            for name in (router.device, *[item.device for item in placed if item.device]):
                 if name not in names:
                     names.append(name)
         self.interface_names = names
@@ -138,6 +143,13 @@ cdef class Worker:
         memcpy(place.mac, PyBytes_AS_STRING(mac), 6)
         for i, address in enumerate(vips):
             self.place_vip(&place.vips[i], address, router)
+        built = extras(router)
+        place.extras = <CExtra*>calloc(len(built) + 1, sizeof(CExtra))
+        if place.extras == NULL:
+            raise MemoryError
+        for extra in built:
+            self.place_extra(&place.extras[place.extra_count], extra)
+            place.extra_count += 1
         if router.family == 6:
             device.wanted[SOCKET_V6] = 1
         else:
@@ -161,6 +173,19 @@ cdef class Worker:
             raw = where.packed
             vip.has_broadcast = 1
             memcpy(vip.broadcast, PyBytes_AS_STRING(raw), 4)
+        return 0
+
+    cdef int place_extra(self, CExtra* extra, object given) except -1:
+        cdef bytes add = given.add, remove = given.delete
+        extra.length, extra.oif = len(add), given.oif
+        extra.device = self.interface_names.index(given.device) if given.device else -1
+        extra.add, extra.remove = <uint8_t*>malloc(len(add)), <uint8_t*>malloc(len(add))
+        if extra.add == NULL or extra.remove == NULL:
+            free(extra.add)
+            free(extra.remove)
+            raise MemoryError
+        memcpy(extra.add, PyBytes_AS_STRING(add), len(add))
+        memcpy(extra.remove, PyBytes_AS_STRING(remove), len(add))
         return 0
 
     cdef int place_session(self, CBfd* b, object session) except -1:
@@ -230,6 +255,10 @@ cdef class Worker:
         if h.places != NULL:
             for i in range(h.place_count):
                 free(h.places[i].vips)
+                for k in range(h.places[i].extra_count):
+                    free(h.places[i].extras[k].add)
+                    free(h.places[i].extras[k].remove)
+                free(h.places[i].extras)
         free(h.places)
         free(h.interfaces)
         free(h.batch)
@@ -458,6 +487,9 @@ cdef object described(const CNotice* n, list names, list interfaces, list sessio
         return "LINK", n.at, interfaces[n.router], {"up": bool(n.argument)}
     if n.kind == NOTICE_NETLINK_LOST:
         return "NETLINK_LOST", n.at, "", {}
+    if n.kind == NOTICE_REFUSED:
+        details = {"field": FAILURE_FIELDS[n.argument], "reason": FAILURE_REASONS[n.argument]}
+        return "REFUSED", n.at, interfaces[n.router], details
     if n.kind == NOTICE_SOCKET:
         return "SOCKET", n.at, interfaces[n.router], {"errno": n.argument}
     if n.kind == NOTICE_ADDRESS:

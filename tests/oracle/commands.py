@@ -232,8 +232,8 @@ class Generator:
             other = r.randrange(len(words))
             if at and other:
                 words[at], words[other] = words[other], words[at]
-        if not set(EVEN_KEYS).isdisjoint(command) or b"BYLEX" in words:
-            return command  # it might mix scores
+        if not set(EVEN_KEYS).isdisjoint(command) or b"BYLEX" in words or command[0].lower().endswith(b"scan"):
+            return command  # it might mix scores, or hit on a cursor
         if words[0].upper() in (b"EXEC", b"MULTI", b"QUIT", b"DISCARD", b"NOEXEC"):
             return command
         return tuple(words)

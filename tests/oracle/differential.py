@@ -306,7 +306,8 @@ def replay_effects(store: libkv.Store, redis: Wire) -> None:
     effects = bytes(store.take_effects())
     expected = store.execute((b"DEBUG", b"DIGEST"))
     with libkv.Store(enable_debug_command="yes") as again:
-        limits = tuple(word for name in LIMITS for word in store.execute((b"CONFIG", b"GET", name)))
+        told = store.execute((b"CONFIG", b"GET", *LIMITS))
+        limits = tuple(word for pair in told.items() for word in pair)
         again.execute((b"CONFIG", b"SET", *limits))
         ask_wire(redis, [(b"RESET",), (b"FLUSHALL",), (b"CONFIG", b"SET", *limits)])
         again.replay(effects)

@@ -833,7 +833,7 @@ def reset_forgets(r):
     return pipe.execute(), r.get("a")
 
 
-def helper(r):
+def transaction_tried_again(r):
     tries = []
 
     def step(pipe):
@@ -846,7 +846,7 @@ def helper(r):
     return r.transaction(step, "a", watch_delay=0.001), tries, r.get("a")
 
 
-def helper_with_value(r):
+def transaction_with_value(r):
     return r.transaction(lambda pipe: (pipe.set("a", 1), "value")[1], "b", value_from_callable=True)
 
 
@@ -881,8 +881,8 @@ def scans_in_a_pipeline(r):
         watch_after_multi,
         discarded,
         reset_forgets,
-        helper,
-        helper_with_value,
+        transaction_tried_again,
+        transaction_with_value,
         results_with_none_in_keys,
         scans_in_a_pipeline,
     ],

@@ -9,7 +9,7 @@ ROWS = [
     Row("pfadd", "2.8.9", -2, "write denyoom fast", "@write @hyperloglog @fast",
         "Adds elements to a HyperLogLog", "O(1) an element",
         keys=["RW insert @1"], args="key:key@0 element?*"),
-    Row("pfcount", "2.8.9", -2, "readonly", "@read @hyperloglog @slow",
+    Row("pfcount", "2.8.9", -2, "readonly may_replicate", "@read @hyperloglog @slow",
         "Estimates how many distinct elements HyperLogLogs have seen", "O(1) for one key, O(N) for N keys",
         keys=["RW access @1 range -1 1 # RW because it may change the internal representation of the key, and "
               "propagate to replicas"],

@@ -118,8 +118,6 @@ cdef void load_fill(Load* l, Stream* s, int64_t requests) noexcept nogil:
             if l.next_number >= 0:
                 v = <uint64_t>l.next_number
                 l.next_number += 1
-                if l.next_number == l.numbers:
-                    l.next_number = 0
             else:
                 # xorshift64*, its upper half scaled to the range: no division a number
                 l.random ^= l.random >> 12
@@ -353,15 +351,17 @@ cdef Load* load_new(list fds, bytes request, list slots, int pipeline) except NU
 
 
 def run(list fds not None, bytes request not None, int64_t requests, *, int pipeline=1, int64_t numbers=1000000,
-        bint in_order=False, uint64_t seed=1, double seconds=60):
+        int64_t in_order_from=-1, uint64_t seed=1, double seconds=60):
     """Sends `requests` requests over connected sockets and waits for the replies.
 
     fds: the sockets' descriptors.  request: one request's bytes; each b"__rand_int__" in it becomes 12 digits.
     pipeline: requests a connection sends at a time.  numbers: the digits are of 0..numbers-1 (at most 2**32), at
-    random, or with in_order one after another over all connections.  seconds: no batch is sent after that time.
+    random; or, with in_order_from, one after another from that number on, over all connections.  seconds: no batch is
+    sent after that time.
 
     Returns a dict: requests (answered), seconds (wall clock), cpu (of this thread, seconds), nils, errors, error (the
-    first one's text), p50 and p99 (of a batch's time from send to its last reply, seconds).
+    first one's text), p50, p99 and worst (of a batch's time from send to its last reply, seconds;
+    of the first million batches).
     ConnectionError: a connection ended, or the server fell silent for ten seconds past the time.
     """
     cdef Load* load
@@ -377,7 +377,7 @@ def run(list fds not None, bytes request not None, int64_t requests, *, int pipe
     load = load_new(fds, request, slots, pipeline)
     try:
         load.numbers = numbers
-        load.next_number = 0 if in_order else -1
+        load.next_number = in_order_from
         load.random = (seed * <uint64_t>2685821657736338717) | 1
         load.to_send = requests
         with nogil:
@@ -398,6 +398,7 @@ def run(list fds not None, bytes request not None, int64_t requests, *, int pipe
             "errors": load.errors,
             "error": load.error.decode("utf-8", "replace"),
             "p50": load.latencies[load.n_latencies // 2] / 1e9 if load.n_latencies else 0.0,
+            "worst": load.latencies[load.n_latencies - 1] / 1e9 if load.n_latencies else 0.0,
             "p99": load.latencies[load.n_latencies * 99 // 100] / 1e9 if load.n_latencies else 0.0,
         }
     finally:

@@ -102,19 +102,21 @@ def test_no_banner_when_it_is_not_wanted(start: Start) -> None:
 
 
 def test_no_file_is_worth_a_warning() -> None:
-    port_taken = socket.create_server(("127.0.0.1", 0))
-    # without arguments the port is the default one: it runs until something tells it to stop
+    """The default port may be taken: then the server says so and ends."""
     process = subprocess.Popen(OURS, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=ENVIRONMENT, text=True)
     assert process.stdout is not None
     text = ""
-    for line in process.stdout:
-        text += line
-        if "Ready to accept" in line or "aborting" in line:
-            break
-    process.terminate()
-    process.wait(10)
-    process.stdout.close()
-    port_taken.close()
+    try:
+        for line in process.stdout:
+            text += line
+            if "Ready to accept" in line or "aborting" in line:
+                break
+        process.terminate()
+        process.wait(10)
+    finally:
+        process.kill()
+        process.wait(10)
+        process.stdout.close()
     assert "# Warning: no config file specified, using the default config." in text
 
 

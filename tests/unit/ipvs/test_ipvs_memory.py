@@ -228,7 +228,7 @@ def test_persistence_ends_when_its_time_is_over():
 
 def test_refusals_and_the_rest_of_the_interface():
     plane = libipvs.open("memory")
-    with pytest.raises(InvalidRequest, match="kernel and memory"):
+    with pytest.raises(InvalidRequest, match="kernel, proxy, memory and auto"):
         libipvs.open("cloud")
     plane.add_service(WEB)
     for kind, call in [

@@ -112,7 +112,8 @@ def calls():
         ("hrandfield", ["h", 0], {}), ("hrandfield", ["h"], {"withvalues": True}),
         ("hset", ["h", "f", "v"], {}), ("hset", ["h"], {}), ("hset", ["h"], {"mapping": {"a": 1, "b": b"x"}}),
         ("hset", ["h", "f", "v", {"a": 1}], {}), ("hset", ["h"], {"items": ["a", 1, "b", 2]}),
-        ("hset", ["h", "f", "v", {"a": 1}, ["z", 9]], {}), ("hset", ["h", "f"], {}), ("hset", ["h", None, None, {}], {}),
+        ("hset", ["h", "f", "v", {"a": 1}, ["z", 9]], {}), ("hset", ["h", "f"], {}),
+        ("hset", ["h", None, None, {}], {}),
         ("hsetnx", ["h", "f", "v"], {}), ("hstrlen", ["h", "f"], {}), ("hvals", ["h"], {}),
         ("incr", ["k"], {}), ("incr", ["k", 5], {}), ("incr", ["k"], {"amount": 2}), ("incrby", ["k"], {}),
         ("incrby", ["k", 7], {}), ("incrbyfloat", ["k"], {}), ("incrbyfloat", ["k", 0.1], {}),
@@ -130,13 +131,15 @@ def calls():
         ("mget", [("a",), "b"], {}), ("mget", [{"a": 1}], {}), ("mget", [b"a", "b"], {}),
         ("move", ["k", 1], {}), ("mset", [{"a": 1, b"b": "x"}], {}), ("mset", [{}], {}), ("msetnx", [{"a": 1.5}], {}),
         ("object", ["encoding", "k"], {}), ("persist", ["k"], {}), ("pexpiretime", ["k"], {}),
-        ("pfadd", ["h", 1, 2, 3], {}), ("pfadd", ["h"], {}), ("pfcount", ["a", "b"], {}), ("pfmerge", ["d", "a", "b"], {}),
+        ("pfadd", ["h", 1, 2, 3], {}), ("pfadd", ["h"], {}), ("pfcount", ["a", "b"], {}),
+        ("pfmerge", ["d", "a", "b"], {}),
         ("ping", [], {}), ("psetex", ["k", 100, "v"], {}), ("psetex", ["k", HOUR, "v"], {}), ("pttl", ["k"], {}),
         ("quit", [], {}), ("randomkey", [], {}), ("rename", ["a", "b"], {}), ("renamenx", ["a", "b"], {}),
         ("reset", [], {}), ("rpop", ["l"], {}), ("rpop", ["l", 0], {}), ("rpop", ["l", 2], {}),
         ("rpoplpush", ["a", "b"], {}), ("rpush", ["l", 1, 2], {}), ("rpushx", ["l", 1], {}),
         ("sadd", ["s", 1, "a"], {}), ("scard", ["s"], {}), ("select", [3], {}),
-        ("setbit", ["k", 7, 1], {}), ("setbit", ["k", 7, 0], {}), ("setbit", ["k", 7, 2], {}), ("setbit", ["k", 7, ""], {}),
+        ("setbit", ["k", 7, 1], {}), ("setbit", ["k", 7, 0], {}), ("setbit", ["k", 7, 2], {}),
+        ("setbit", ["k", 7, ""], {}),
         ("setex", ["k", 10, "v"], {}), ("setex", ["k", HOUR, "v"], {}), ("setnx", ["k", "v"], {}),
         ("setrange", ["k", 5, "v"], {}),
         ("sintercard", [2, ["a", "b"]], {}), ("sintercard", [2, ["a", "b"], 7], {}),
@@ -147,7 +150,8 @@ def calls():
         ("slowlog_get", [], {}), ("slowlog_get", [5], {}), ("slowlog_get", [0], {}), ("slowlog_len", [], {}),
         ("slowlog_reset", [], {}), ("strlen", ["k"], {}), ("substr", ["k", 1], {}), ("substr", ["k", 1, 4], {}),
         ("swapdb", [0, 1], {}), ("time", [], {}), ("touch", ["a", "b"], {}), ("ttl", ["k"], {}), ("type", ["k"], {}),
-        ("unlink", ["a", "b"], {}), ("zcard", ["z"], {}), ("zcount", ["z", "-inf", "(5"], {}), ("zcount", ["z", 0, 1.5], {}),
+        ("unlink", ["a", "b"], {}), ("zcard", ["z"], {}), ("zcount", ["z", "-inf", "(5"], {}),
+        ("zcount", ["z", 0, 1.5], {}),
         ("zdiff", [["a", "b"]], {}), ("zdiff", [("a",), True], {}), ("zdiffstore", ["d", ["a", "b"]], {}),
         ("zincrby", ["z", 1.5, "m"], {}), ("zintercard", [1, ["a"]], {}), ("zintercard", [2, ["a", "b"], 3], {}),
         ("zlexcount", ["z", "-", "[b"], {}), ("zmscore", ["z", ["a", "b"]], {}), ("zmscore", ["z", []], {}),
@@ -155,7 +159,8 @@ def calls():
         ("zrandmember", ["z"], {}), ("zrandmember", ["z", -2, True], {}), ("zrandmember", ["z", 3], {}),
         ("zrank", ["z", "m"], {}), ("zrevrank", ["z", "m"], {}), ("zrank", ["z", "m", True], {}),
         ("zrevrank", ["z", "m", True, int], {}), ("zrem", ["z", "a", 1], {}), ("zremrangebylex", ["z", "-", "+"], {}),
-        ("zremrangebyrank", ["z", 0, -1], {}), ("zremrangebyscore", ["z", 0, "(1"], {}), ("zrevrange", ["z", 0, -1], {}),
+        ("zremrangebyrank", ["z", 0, -1], {}), ("zremrangebyscore", ["z", 0, "(1"], {}),
+        ("zrevrange", ["z", 0, -1], {}),
         ("zrevrange", ["z", 0, -1, True, int], {}), ("zscore", ["z", "m"], {}),
         ("scan_iter", [], {}), ("scan_iter", ["a*", 10, "hash"], {}), ("sscan_iter", ["s", "a*", 10], {}),
         ("hscan_iter", ["h", "a*", 10], {}), ("hscan_iter", ["h"], {"no_values": True}), ("zscan_iter", ["z"], {}),
@@ -279,7 +284,7 @@ def test_bitfield_builder():
 
 
 def test_errors_are_redis_errors():
-    with pytest.raises(redis.DataError, match="^Invalid input of type: 'bool'"):
+    with pytest.raises(redis.DataError, match=r"^Invalid input of type: 'bool'"):
         Ours().set("k", True)
-    with pytest.raises(errors.DataError, match="^Invalid input of type: 'NoneType'"):
+    with pytest.raises(errors.DataError, match=r"^Invalid input of type: 'NoneType'"):
         Ours().set("k", None)

@@ -126,6 +126,9 @@ def test_response_callbacks(store):
     view.set_response_callback("get", lambda reply, **options: int(reply) * 2)
     assert view.get("k") == 42 and view.pipeline().get("k").execute() == [42]
     assert store.get("k") == b"21"
+    store.set_response_callback("GET", lambda reply, **options: float(reply))
+    store.set_response_callback("SET", lambda reply, **options: reply)
+    assert store.set("k", "5") == b"OK" and store.get("k") == 5.0 == store["k"]
 
 
 def test_close():

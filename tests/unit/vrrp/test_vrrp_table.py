@@ -9,7 +9,7 @@ from libvrrp.errors import VrrpError
 from libvrrp.fsm import INPUTS, OPERATIONS, STATES, TABLE, Node, diagram, listing
 
 sys.path.insert(0, os.path.dirname(__file__))
-from scenarios import SCENARIOS
+from vrrp_scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda f: f.__name__)

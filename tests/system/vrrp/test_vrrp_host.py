@@ -9,7 +9,7 @@ import time
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
-from lab import ROOT, VIP, VIP6, Lab, Process, missing, sh, until
+from vrrp_lab import ROOT, VIP, VIP6, Lab, Process, missing, sh, until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"missing {missing()}")
 
@@ -470,3 +470,120 @@ def test_reload_to_a_virtual_mac_and_back(lab):
     assert lab.wait_owner(1, "10.77.2.1")
     assert "vrrp.1" not in sh("ip", "-n", lab.spaces[0], "link", "show")
     assert agent.states("r1") == ["Backup", "Master"]
+
+
+def test_routes_and_rules_come_and_go_with_the_address(lab):
+    space = lab.spaces[0]
+    sh("ip", "-n", space, "route", "add", "10.99.4.0/24", "via", "10.77.0.3")
+    sh("ip", "-n", space, "rule", "add", "pref", "700", "from", "10.98.0.0/16", "table", "77")
+    routes = [
+        {"to": "10.99.1.0/24", "via": "10.77.0.3", "source": VIP},
+        {"to": "10.99.2.0/24", "table": 1000, "metric": 5},
+        {"to": "10.99.3.0/24", "type": "blackhole"},
+        {"to": "fd99::/64", "via": "fd77::3"},
+        {"to": "10.99.4.0/24", "via": "10.77.0.3"},
+    ]
+    rules = [
+        {"table": 1000, "preference": 500, "source": "10.97.0.0/16", "iif": "eth0"},
+        {"table": 1000, "preference": 600, "to": "fd97::/64", "fwmark": 7},
+        {"table": 77, "preference": 700, "source": "10.98.0.0/16"},
+    ]
+
+    def shown():
+        out = [sh("ip", "-n", space, *x.split()) for x in ("route show table all", "-6 route", "rule", "-6 rule")]
+        return "".join(out)
+
+    first = lab.agent(1, 200, routes=routes, rules=rules)
+    assert lab.wait_owner(1)
+    there = [
+        f"10.99.1.0/24 via 10.77.0.3 dev eth0 proto 112 src {VIP}",
+        "10.99.2.0/24 dev eth0 table 1000 proto 112 scope link metric 5",
+        "blackhole 10.99.3.0/24 proto 112",
+        "fd99::/64 via fd77::3 dev eth0 proto 112",
+        "500:\tfrom 10.97.0.0/16 iif eth0 lookup 1000 proto 112",
+        "600:\tfrom all to fd97::/64 fwmark 0x7 lookup 1000 proto 112",
+    ]
+    foreign = ["10.99.4.0/24 via 10.77.0.3 dev eth0", "700:\tfrom 10.98.0.0/16 lookup 77"]
+    now = shown()
+    assert [x for x in there + foreign if x not in now] == []
+    first.kill()
+    assert until(lambda: not any(x in shown() for x in there), 0.6), "the guardian"
+    assert [x for x in foreign if x not in shown()] == [], "what somebody else made stays"
+    again = lab.agent(1, 200, routes=routes, rules=rules)
+    assert lab.wait_owner(1) and [x for x in there if x not in shown()] == []
+    again.stop()
+    assert not any(x in shown() for x in there)
+    assert [x for x in foreign if x not in shown()] == []
+    sh("ip", "-n", space, "rule", "del", "pref", "700")
+    sh("ip", "-n", space, "route", "del", "10.99.4.0/24")
+
+
+def test_a_route_that_the_kernel_refuses_is_a_fault(lab):
+    agent = lab.agent(1, 200, routes=[{"to": "10.99.1.0/24", "via": "192.0.2.1"}])
+    assert until(lambda: agent.state() == "Fault")
+    assert lab.owners() == [] and any(x[0] == "ADDRESS" and x[3]["errno"] for x in agent.lines())
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_router_that_does_not_accept_answers_for_its_address_but_takes_no_packets(lab, family):
+    settings = {"addresses": [f"{a}/64" for a in VIP6]} if family == 6 else {}
+    address = VIP6[1] if family == 6 else VIP
+    client = lab.spaces[2]
+
+    def ping(to):
+        sh("ip", "netns", "exec", client, "ping", "-c", "1", "-W", "1", to, check=False)
+        shown = sh("ip", "netns", "exec", client, "ping", "-c", "1", "-W", "1", to, check=False)
+        return " 0% packet loss" in shown
+
+    def reachable():
+        return any(x in sh("ip", "-n", client, "neigh", "show", address) for x in ("REACHABLE", "STALE", "DELAY"))
+
+    agent = lab.agent(1, 100, accept=False, **settings)
+    assert lab.wait_owner(1, address)
+    assert not ping(address) and reachable(), "ARP or neighbour discovery is answered, nothing else"
+    assert ping("fd77::1" if family == 6 else "10.77.0.1")
+    router = {"name": "a", "interface": "eth0", "vrid": 51, "addresses": [f"{VIP}/24"], "interval": 0.1} | settings
+    agent.reload([router])
+    assert ping(address)
+    agent.reload([router | {"accept": False}])
+    assert not ping(address)
+    agent.stop()
+    prefix, more = (24, ()) if family == 4 else (64, ("nodad",))
+    sh("ip", "-n", lab.spaces[0], "addr", "add", f"{address}/{prefix}", "dev", "eth0", *more)
+    assert ping(address), "the filter went with the process"
+
+
+WRONG = """
+import socket, struct, sys
+from libvrrp.packet import Advert
+whole = Advert(vrid=51, priority=200, addresses=["10.77.0.100"], source="10.77.0.2", interval_cs=10)
+message = bytearray(whole.encode_message() + bytes(8))     # 20 bytes for one address
+message[6:8] = bytes(2)
+total = sum(struct.unpack("!10H", message))
+message[6:8] = struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF)
+ttl = Advert(vrid=51, priority=200, addresses=["10.77.0.100"], source="10.77.0.2", interval_cs=10, ttl=64)
+other = Advert(vrid=52, priority=200, addresses=["10.77.0.100"], source="10.77.0.2", interval_cs=10)
+long = bytearray(whole.encode()[:20]) + message
+long[2:4] = struct.pack("!H", len(long))
+bad = bytearray(whole.encode())
+bad[-1] ^= 1
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("10.77.0.2"))
+for data in (bytes(long), bytes(bad), ttl.encode(), other.encode()):
+    s.sendto(data, ("224.0.0.18", 0))
+"""
+
+
+def test_wrong_packets_are_counted_named_and_change_nothing(lab):
+    agent = lab.agent(1, 100)
+    assert lab.wait_owner(1)
+    sender = Process(lab, lab.spaces[1], [sys.executable, "-c", WRONG], "wrong")
+    assert sender.process.wait(10) == 0, sender.log.read_text()
+    assert until(lambda: any(x[0] == "REFUSED" for x in agent.lines()))
+    agent.stop()
+    whole = next(x[1] for x in agent.lines() if x[0] == "STATUS")
+    assert whole["refused"] == {"vrrp.length": 1, "vrrp.checksum": 1} and whole["unknown_vrid"] == 1
+    assert whole["routers"]["a"]["dropped"] == {"TTL": 1}
+    assert [x[3]["field"] for x in agent.lines() if x[0] == "REFUSED"] == ["vrrp.length"], "one in ten seconds"
+    assert agent.states() == ["Backup", "Master", "Initialize"]

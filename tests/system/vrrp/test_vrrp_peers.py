@@ -9,7 +9,7 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
-from lab import VIP, VIP6, Lab, Process, missing, sh, until
+from vrrp_lab import VIP, VIP6, Lab, Process, missing, sh, until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"missing {missing()}")
 needs_keepalived = pytest.mark.skipif(not shutil.which("keepalived"), reason="missing keepalived (package keepalived)")

@@ -10,7 +10,7 @@ import time
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
-from lab import VIP, Lab, Process, missing, sh, until
+from vrrp_lab import VIP, Lab, Process, missing, sh, until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"missing {missing()}")
 needs_frr = pytest.mark.skipif(not os.path.exists("/usr/lib/frr/bfdd"), reason="missing bfdd (package frr)")

@@ -73,7 +73,7 @@ class Agent(Process):
     def __init__(self, lab, space, name, routers, **host):
         self.reload_file = lab.path / f"{name}.json"
         settings = json.dumps({"routers": routers, "host": host, "reload": str(self.reload_file)})
-        super().__init__(lab, space, [sys.executable, str(Path(__file__).with_name("agent.py")), settings], name)
+        super().__init__(lab, space, [sys.executable, str(Path(__file__).with_name("vrrp_agent.py")), settings], name)
 
     def lines(self):
         out = []
@@ -171,6 +171,8 @@ class Lab:
         return self.agents(n, [router], name, **(host or {}))
 
     def agents(self, n, routers, name=None, **host):
+        """Several routers in one process.  Its thread is SCHED_RR where that is allowed: tests run beside others."""
+        host.setdefault("realtime", 20)
         agent = Agent(self, self.spaces[n - 1], name or f"agent{n}-{len(self.processes)}", routers, **host)
         self.processes.append(agent)
         return agent.ready()

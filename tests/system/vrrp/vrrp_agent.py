@@ -1,12 +1,14 @@
-"""Routers as a process of its own: agent.py JSON.  Prints a line of JSON for every notice; SIGTERM stops it, SIGHUP
-reads the routers of a new configuration from the file that settings["reload"] names."""
+"""Routers as a process of its own: vrrp_agent.py JSON.  Prints a line of JSON for every notice.
+
+SIGTERM stops it, SIGHUP reads the routers of a new configuration from the file that settings["reload"] names.
+"""
 
 import json
 import signal
 import sys
 import threading
 
-from libvrrp.config import Address, Bfd, Config, Router, Track, Tracker
+from libvrrp.config import Address, Bfd, Config, Route, Router, Rule, Track, Tracker
 from libvrrp.errors import VrrpError
 from libvrrp.host import Host
 
@@ -17,6 +19,8 @@ def config_of(given_routers, bfd=(), trackers=()):
         given["addresses"] = tuple(Address(a) for a in given["addresses"])
         given["peers"] = tuple(given.get("peers", ()))
         given["tracks"] = tuple(Track(**t) for t in given.get("tracks", ()))
+        given["routes"] = tuple(Route(**r) for r in given.get("routes", ()))
+        given["rules"] = tuple(Rule(**r) for r in given.get("rules", ()))
         routers.append(Router(**given))
     return Config(tuple(routers), (), tuple(Tracker(**t) for t in trackers), tuple(Bfd(**b) for b in bfd))
 

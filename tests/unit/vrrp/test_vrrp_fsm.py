@@ -15,7 +15,7 @@ from libvrrp.fsm import events as ev
 from libvrrp.packet import Advert
 
 sys.path.insert(0, os.path.dirname(__file__))
-from scenarios import DOWN, MS, Bench, S, router, skew
+from vrrp_scenarios import DOWN, MS, Bench, S, router, skew
 
 
 def dropped(bench):

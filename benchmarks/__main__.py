@@ -1,0 +1,121 @@
+"""python -m benchmarks [names...] [--quick] [--output FOLDER]: libkv beside redis-server, on this machine, now.
+
+names: throughput memory pauses embedded threads split; all of them by default.  --quick takes about two minutes and
+shows the figures only; the whole takes less than twenty and writes benchmarks.json, benchmarks.svg and benchmarks.md to
+docs/.  With names, the other topics keep the figures that the JSON file has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.kv import chart
+from benchmarks.kv.subjects import ROOT, Missing
+from benchmarks.kv.tables import TABLES, markdown, plain
+
+INTRODUCTION = """\
+# Benchmarks
+
+`make bench` writes this page from `benchmarks.json`. Both servers run in the same minutes on the same machine, in default
+configuration but for saving: the server on CPU 0, the load from CPU 1, rounds interleaved, each figure the median of its
+rounds. What counts is the server's CPU time a command: other processes of the machine disturb it least.
+
+Machine: {cpu}, {cpus} CPUs, Linux {kernel}, Python {python}, {redis}; {when}, load average before the run {load}.
+
+![chart](benchmarks.svg)
+
+"""
+
+
+def machine() -> dict[str, Any]:
+    model = next(
+        (
+            x.split(":", 1)[1].strip()
+            for x in Path("/proc/cpuinfo").read_text().splitlines()
+            if x.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    program = shutil.which("redis-server")
+    text = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout if program else ""
+    release = next((w[2:] for w in text.split() if w.startswith("v=")), "missing")
+    return {
+        "cpu": model,
+        "cpus": os.cpu_count(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "redis": f"redis-server {release}",
+        "when": time.strftime("%Y-%m-%d"),
+        "load": round(os.getloadavg()[0], 2),
+    }
+
+
+def page(results: dict[str, Any]) -> str:
+    tables = [t for name, make in TABLES.items() if name in results for t in make(results[name])]
+    return INTRODUCTION.format(**results["machine"]) + "\n".join(map(markdown, tables))
+
+
+def write(folder: Path, results: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "benchmarks.json"
+    if file.exists():
+        results = {**json.loads(file.read_text()), **results}
+    file.write_text(json.dumps(rounded(results), indent=1) + "\n")
+    (folder / "benchmarks.svg").write_text(chart.draw(results))
+    (folder / "benchmarks.md").write_text(page(results))
+    print(f"written: {folder}/benchmarks.json, .svg, .md")
+
+
+def rounded(v: Any) -> Any:
+    """Four digits are more than any of the figures deserves."""
+    if isinstance(v, float):
+        return float(f"{v:.4g}")
+    if isinstance(v, dict):
+        return {k: rounded(x) for k, x in v.items()}
+    return [rounded(x) for x in v] if isinstance(v, list) else v
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="name", help=" ".join(TABLES))
+    parser.add_argument(
+        "--quick", action="store_true", help="about two minutes; nothing is written unless --output says where"
+    )
+    parser.add_argument("--output", type=Path, help="folder for benchmarks.json, .svg and .md (docs, without --quick)")
+    options = parser.parse_args()
+    unknown = [n for n in options.names if n not in TABLES]
+    if unknown:
+        parser.error(f"no topic {unknown[0]}: there are {', '.join(TABLES)}")
+    results: dict[str, Any] = {"machine": machine()}
+    cpus = os.sched_getaffinity(0)
+    for name in options.names or TABLES:
+        began = time.monotonic()
+        print(f"{name} ...", flush=True)
+        try:
+            results[name] = importlib.import_module(f"benchmarks.kv.{name}").run(options.quick)
+        except Missing as error:
+            print(f"{name} left out: {error}\n")
+            continue
+        finally:
+            os.sched_setaffinity(0, cpus)
+        print(f"{name}: {time.monotonic() - began:.0f} s\n")
+        for table in TABLES[name](results[name]):
+            print(plain(table), flush=True)
+    folder = options.output or (None if options.quick else ROOT / "docs")
+    if folder is not None and len(results) > 1:
+        write(folder, results)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,310 @@
+"""The figures as tables: one form for the terminal and for the docs page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.kv.subjects import OURS, REDIS
+
+
+@dataclass(frozen=True)
+class Table:
+    """title, a sentence on how to read it, column names, and rows of text."""
+
+    title: str
+    note: str
+    columns: list[str]
+    rows: list[list[str]]
+
+
+def verdict(reached: bool) -> str:
+    return "reached" if reached else "MISSED"
+
+
+def throughput(figures: dict[str, Any]) -> list[Table]:
+    means = [
+        [
+            m["variant"],
+            str(m["depth"]),
+            f"{m['cpu_ratio']:.2f}",
+            f">= {m['target']}",
+            verdict(m["cpu_ratio"] >= m["target"]),
+        ]
+        for m in figures["means"]
+    ]
+    tables = [
+        Table(
+            "Server CPU time a command: geometric means",
+            "Redis's CPU time divided by ours: above 1, ours is cheaper. P: commands a client sends at a time.",
+            ["keys, values", "P", "Redis / ours", "target", ""],
+            means,
+        )
+    ]
+    for variant in dict.fromkeys(r["variant"] for r in figures["rows"]):
+        rows = []
+        for r in figures["rows"]:
+            if r["variant"] != variant:
+                continue
+            o, d = r["ours"], r["redis"]
+            rows.append(
+                [
+                    str(r["depth"]),
+                    r["command"],
+                    f"{o['cpu_ns']:.0f}",
+                    f"{d['cpu_ns']:.0f}",
+                    f"{r['cpu_ratio']:.2f}",
+                    f">= {r['target']}",
+                    verdict(r["cpu_ratio"] >= r["target"]),
+                    f"{o['rps'] / 1000:.0f}k",
+                    f"{d['rps'] / 1000:.0f}k",
+                    f"{r['wall_ratio']:.2f}",
+                ]
+            )
+        tables.append(
+            Table(
+                f"Commands: {variant}",
+                "CPU: nanoseconds of server CPU time a command. Rate: commands a second, by the wall clock.",
+                [
+                    "P",
+                    "command",
+                    "CPU ours",
+                    "CPU Redis",
+                    "Redis / ours",
+                    "target",
+                    "",
+                    "rate ours",
+                    "rate Redis",
+                    "ours / Redis",
+                ],
+                rows,
+            )
+        )
+    tables.append(
+        Table(
+            "redis-benchmark, P=1, 50 clients, random keys",
+            "Commands a second as redis-benchmark counts them; it keeps its own CPU as busy as the server's.",
+            ["command", "ours", "Redis", "ours / Redis", "target", ""],
+            [
+                [
+                    r["command"],
+                    f"{r['ours_rps']:.0f}",
+                    f"{r['redis_rps']:.0f}",
+                    f"{r['ratio']:.2f}",
+                    f">= {r['target']}",
+                    verdict(r["ratio"] >= r["target"]),
+                ]
+                for r in figures["redis_benchmark"]
+            ],
+        )
+    )
+    one = figures["latency"]
+    tables.append(
+        Table(
+            "A single client's median time from request to reply",
+            "GET over loopback, one request at a time; microseconds.",
+            ["ours", "Redis", "ours / Redis", "target", ""],
+            [
+                [
+                    f"{one['ours_us']:.1f}",
+                    f"{one['redis_us']:.1f}",
+                    f"{one['ratio']:.2f}",
+                    f"<= {one['target']}",
+                    verdict(one["ratio"] <= one["target"]),
+                ]
+            ],
+        )
+    )
+    return tables
+
+
+def memory(figures: dict[str, Any]) -> list[Table]:
+    rows = []
+    for r in figures["rows"]:
+        o, d = r[OURS], r[REDIS]
+        rows.append(
+            [
+                r["row"],
+                f"{r['n']:,}",
+                f"{o['used']:.1f}",
+                f"{d['used']:.1f}",
+                f"{r['used_ratio']:.2f}",
+                f"<= {r['target']:.1f}",
+                verdict(o["used"] <= r["target"]),
+                f"{r['valkey']}",
+                f"{o['resident']:.1f}",
+                f"{d['resident']:.1f}",
+                f"{r['resident_ratio']:.2f}",
+                f"{r['honest']:.2f}",
+            ]
+        )
+    targets = figures["targets"]
+    plain = [r for r in figures["rows"] if r["row"] == figures["rows"][0]["row"]]
+    checks = []
+    for r in plain:
+        for name, key, target in (
+            ("resident growth, ours / Redis", "resident_ratio", targets["resident"]),
+            ("resident growth / used_memory", "honest", targets["honest"]),
+        ):
+            checks.append([name, f"{r['n']:,}", f"{r[key]:.2f}", f"<= {target}", verdict(r[key] <= target)])
+    return [
+        Table(
+            "Bytes a key, or an element of a big collection",
+            "used: by used_memory. resident: growth of the process's anonymous pages. valkey: 9.1.2's used_memory, measured on "
+            "another occasion.",
+            [
+                "what",
+                "n",
+                "used ours",
+                "used Redis",
+                "ours / Redis",
+                "target",
+                "",
+                "valkey",
+                "resident ours",
+                "resident Redis",
+                "ours / Redis",
+                "resident / used",
+            ],
+            rows,
+        ),
+        Table(f"Resident memory: {plain[0]['row']}", "", ["what", "n", "ratio", "target", ""], checks),
+    ]
+
+
+def pauses(figures: dict[str, Any]) -> list[Table]:
+    e, o, r, target = figures["embedded"], figures["ours"], figures["redis"], figures["target_us"]
+    return [
+        Table(
+            f"The worst SET while growing from {figures['start']:,} to {figures['end']:,} keys",
+            "Microseconds. In process: thread CPU time of each call, the least of equal runs. SLOWLOG and batches of 16 are by the "
+            "wall clock and contain what the machine's other processes took.",
+            ["measure", "ours", "Redis", "target", ""],
+            [
+                ["in process, worst", f"{e['worst_us']:.0f}", "", f"<= {target}", verdict(e["worst_us"] <= target)],
+                ["in process, 99.99 %", f"{e['p9999_us']:.1f}", "", "", ""],
+                ["in process, median", f"{e['p50_us']:.2f}", "", "", ""],
+                ["longest in SLOWLOG", f"{o['slowlog_worst_us']}", f"{r['slowlog_worst_us']}", "", ""],
+                ["over 100 us in SLOWLOG", f"{o['over_100_us']}", f"{r['over_100_us']}", "", ""],
+                ["longest batch of 16, one client", f"{o['batch_worst_us']:.0f}", f"{r['batch_worst_us']:.0f}", "", ""],
+            ],
+        )
+    ]
+
+
+def us(ns: float | None) -> str:
+    return "" if ns is None else f"{ns / 1000:.1f}"
+
+
+def embedded(figures: dict[str, Any]) -> list[Table]:
+    rows = []
+    for r in figures["rows"]:
+        target = r["target"]
+        rows.append(
+            [
+                r["operation"],
+                r["keys"],
+                f"{r['store_ns']:.0f}",
+                f"{r['dict_ns']:.0f}",
+                f"{r['multiple']:.1f}",
+                f"<= {target:.0f}" if target else "",
+                verdict(r["multiple"] <= target) if target else "",
+                us(r["redis_py_ns"]),
+                us(r["fakeredis_ns"]),
+            ]
+        )
+    return [
+        Table(
+            "In process",
+            "Nanoseconds a call of libkv.Store, and as a multiple of a look-up in a dict by the same loop. Beside it, in "
+            "microseconds: redis-py over a unix socket to redis-server, and fakeredis.",
+            ["method", "keys", "store, ns", "dict, ns", "multiple", "target", "", "redis-py, us", "fakeredis, us"],
+            rows,
+        )
+    ]
+
+
+def threads(figures: dict[str, Any]) -> list[Table]:
+    rows = []
+    for r in figures["rows"]:
+        target = r["target"]
+        rows.append(
+            [
+                r["place"],
+                f"{r['alone_rps'] / 1000:.0f}k",
+                f"{r['mixed_rps'] / 1000:.0f}k",
+                f"{r['kept']:.2f}",
+                f">= {target}",
+                verdict(r["kept"] >= target),
+                f"{r['python_calls_per_second'] / 1000:.0f}k",
+            ]
+        )
+    return [
+        Table(
+            "A server beside a Python thread of its own process that loops on store.get",
+            "GETs a second, P=1, 50 clients; the load generator is on CPU 1. shared: server and Python thread on CPU 0. apart: server "
+            "on CPU 0, Python thread on CPU 1. free: both on either.",
+            ["where", "alone", "beside the loop", "kept", "target", "", "calls of the loop a second"],
+            rows,
+        )
+    ]
+
+
+def split(figures: dict[str, Any]) -> list[Table]:
+    rows = [
+        [
+            r["command"],
+            f"{r['split_ns']:.0f}",
+            f"{r['one_ns']:.0f}",
+            f"{100 * r['cost']:+.1f} %",
+        ]
+        for r in figures["rows"]
+    ]
+    mean, target = figures["cost"], figures["target"]
+    rows.append(
+        ["geometric mean", "", "", f"{100 * mean:+.1f} % (target < {100 * target:.0f} %: {verdict(mean < target)})"]
+    )
+    return [
+        Table(
+            "The core as many modules, against one translation unit",
+            figures["note"],
+            ["command", "modules, ns", "one unit, ns", "cost of the split"],
+            rows,
+        )
+    ]
+
+
+TABLES = {
+    "throughput": throughput,
+    "memory": memory,
+    "pauses": pauses,
+    "embedded": embedded,
+    "threads": threads,
+    "split": split,
+}
+
+
+def plain(table: Table) -> str:
+    """For the terminal: columns aligned, numbers to the right."""
+    cells = [table.columns, *table.rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
+
+    def line(row: list[str]) -> str:
+        parts = [c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        return "  ".join(parts).rstrip()
+
+    text = [table.title, "=" * len(table.title)]
+    if table.note:
+        text.append(table.note)
+    return "\n".join([*text, "", line(table.columns), "  ".join("-" * w for w in widths), *map(line, table.rows), ""])
+
+
+def markdown(table: Table) -> str:
+    def line(row: list[str]) -> str:
+        return "| " + " | ".join(row) + " |"
+
+    rule = line(["---", *(["---:"] * (len(table.columns) - 1))])
+    parts = [f"## {table.title}", ""]
+    if table.note:
+        parts += [table.note, ""]
+    return "\n".join([*parts, line(table.columns), rule, *map(line, table.rows), ""])

@@ -1,0 +1,250 @@
+"""A data plane for hosts whose kernel has no IPVS: TCP connections are accepted here and spliced to the servers.
+
+The table, the schedulers, persistence, thresholds and counters are the memory plane's; the connections are real. Bytes
+move in libipvs.splice (compiled, without the GIL); Python is asked once a connection.
+
+Its `supports` is tcp, nat, local, persistence, thresholds and counters (connections and bytes).  UDP, SCTP, firewall
+marks, port 0, DR and TUN are refused by name; packet counters and rates stay 0.  A deleted service accepts no more, but
+its open connections go on to their end, as do those of a deleted server.
+A server that does not answer costs its client the connection: the health checks are there to take it out.
+
+The client's address reaches the server by a PROXY header (version 1 or 2, as in HAProxy's specification), or by
+binding to it, with another port (IP_TRANSPARENT: needs CAP_NET_ADMIN, and routing that brings the answers back here).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import resource
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+from libipvs.errors import InvalidRequest, Refused, Unsupported
+from libipvs.memory import Connection, Memory, MemoryServer
+from libipvs.model import Action, Change, ServerStatus, ServiceKey, ServiceStatus, Stats, Timeouts
+from libipvs.splice import Counter, Engine
+
+IP_FREEBIND, IPV6_FREEBIND = 15, 78
+BACKLOG = 4096
+CLIENT_ADDRESS = ("", "proxy-v1", "proxy-v2", "transparent")
+PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n"
+
+
+def packed_address(family: int, address: str, port: int) -> bytes:
+    """A struct sockaddr_in or sockaddr_in6."""
+    if family == socket.AF_INET6:
+        return struct.pack("=HHI16sI", family, socket.htons(port), 0, socket.inet_pton(family, address), 0)
+    return struct.pack("=HH4s8x", family, socket.htons(port), socket.inet_pton(family, address))
+
+
+def unpacked_address(packed: bytes) -> tuple[str, int]:
+    """(address, port) of a struct sockaddr_in or sockaddr_in6."""
+    (family,) = struct.unpack_from("=H", packed)
+    (port,) = struct.unpack_from(">H", packed, 2)
+    if family == socket.AF_INET6:
+        return socket.inet_ntop(family, packed[8:24]), port
+    return socket.inet_ntop(family, packed[4:8]), port
+
+
+def proxy_header(version: int, client: tuple[str, int], service: tuple[str, int]) -> bytes:
+    """The PROXY header of a TCP connection from `client` to `service`."""
+    six = ":" in client[0]
+    if version == 1:
+        kind = "TCP6" if six else "TCP4"
+        return f"PROXY {kind} {client[0]} {service[0]} {client[1]} {service[1]}\r\n".encode()
+    family = socket.AF_INET6 if six else socket.AF_INET
+    addresses = socket.inet_pton(family, client[0]) + socket.inet_pton(family, service[0])
+    body = addresses + struct.pack(">HH", client[1], service[1])
+    return PROXY_V2 + struct.pack(">BBH", 0x21, 0x21 if six else 0x11, len(body)) + body
+
+
+class Proxy(Memory):
+    """The user-space data plane.  Safe to use from several threads; close() ends its connections.
+
+    client_address: "" (servers see this host), "proxy-v1", "proxy-v2" or "transparent".  connect_timeout: seconds a
+    server has to accept.  clock, seed, expire_quiescent_template: as in Memory.
+    """
+
+    name: ClassVar[str] = "proxy"
+    supports: ClassVar[frozenset[str]] = frozenset(("tcp", "nat", "local", "persistence", "thresholds", "counters"))
+
+    def __init__(
+        self,
+        client_address: str = "",
+        connect_timeout: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+        seed: int | None = None,
+        expire_quiescent_template: bool = False,
+    ) -> None:
+        if client_address not in CLIENT_ADDRESS:
+            raise InvalidRequest(f"client_address {client_address!r} must be one of {', '.join(CLIENT_ADDRESS)}")
+        super().__init__(clock, seed if seed is not None else random.getrandbits(32), expire_quiescent_template)
+        self.client_address = client_address
+        self._lock = threading.RLock()
+        self._listeners: dict[ServiceKey, int] = {}
+        self._keys: dict[int, ServiceKey] = {}
+        self._counters: dict[MemoryServer, Counter] = {}
+        self._numbers = 0
+        self._closed = False
+        _raise_descriptor_limit()
+        self._engine = Engine(self._choose, Connection.establish, self._over, connect_timeout)
+        self._thread = threading.Thread(target=self._engine.run, name="libipvs-proxy", daemon=True)
+        self._thread.start()
+
+    @property
+    def open_connections(self) -> int:
+        return self._engine.open_links
+
+    # -- the table
+
+    def services(self) -> list[ServiceStatus]:
+        with self._lock:
+            return [ServiceStatus(status.service, status.stats) for status in self.table()]
+
+    def table(self) -> list[ServiceStatus]:
+        with self._lock:
+            return [self.service(key) for key in self._services]
+
+    def service(self, key: ServiceKey) -> ServiceStatus:
+        with self._lock:
+            status = super().service(key)
+            service = self._find(key)
+            up = down = 0
+            servers = []
+            for entry, server in zip(status.servers, service.servers, strict=True):
+                counter = self._counters[server]
+                up, down = up + counter.up, down + counter.down
+                stats = Stats(entry.stats.connections, in_bytes=counter.up, out_bytes=counter.down)
+                servers.append(ServerStatus(entry.server, entry.active, entry.inactive, entry.persistent, stats))
+            # A service's own bytes include those of servers that are gone.
+            gone_up, gone_down = service.gone_bytes
+            stats = Stats(status.stats.connections, in_bytes=up + gone_up, out_bytes=down + gone_down)
+            return ServiceStatus(status.service, stats, tuple(servers))
+
+    def check(self, changes: Any) -> None:
+        super().check(changes)
+        for change in changes:
+            if change.key.port == 0 or (change.server is not None and change.server.port == 0):
+                raise Unsupported(f"{change.key}: the proxy plane needs a port: it cannot listen on all of them")
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        with self._lock:
+            super().apply(changes)
+
+    def _apply_one(self, change: Change) -> None:
+        key = change.key
+        if change.action is Action.ADD_SERVICE and key not in self._services:
+            opened = self._open(key)
+            try:
+                super()._apply_one(change)
+            except BaseException:
+                opened.close()
+                raise
+            self._numbers += 1
+            self._listeners[key] = self._numbers
+            self._keys[self._numbers] = key
+            self._engine.listen(opened.detach(), self._numbers)
+            return
+        leaving = list(self._services[key].servers) if key in self._services else []
+        super()._apply_one(change)
+        if change.action is Action.DELETE_SERVICE:
+            number = self._listeners.pop(key)
+            del self._keys[number]
+            self._engine.remove(number)
+        staying = self._services[key].servers if key in self._services else []
+        for server in leaving:
+            if server not in staying:
+                counter = self._counters.pop(server)
+                if key in self._services:
+                    gone = self._services[key].gone_bytes
+                    self._services[key].gone_bytes = (gone[0] + counter.up, gone[1] + counter.down)
+        for server in staying:
+            if server not in self._counters:
+                self._counters[server] = Counter()
+
+    def _open(self, key: ServiceKey) -> socket.socket:
+        """Listen at the service's address, even if this host has it not (IP_FREEBIND): a backup listens early."""
+        opened = socket.socket(key.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if key.family == socket.AF_INET6:
+                opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                opened.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+            else:
+                opened.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+            opened.bind((key.address, key.port))
+            opened.listen(BACKLOG)
+        except OSError as error:
+            opened.close()
+            advice = {
+                errno.EADDRINUSE: "; another server has this address and port, or all addresses of this port: "
+                "give it addresses of its own",
+                errno.EACCES: "; ports below 1024 need root or CAP_NET_BIND_SERVICE",
+            }.get(error.errno or 0, "")
+            raise Refused(f"{key}: {os.strerror(error.errno or 0)}{advice}", error.errno or 0) from error
+        return opened
+
+    def timeouts(self) -> Timeouts:
+        raise self._unsupported("timeouts")
+
+    def set_timeouts(self, timeouts: Timeouts) -> None:
+        raise self._unsupported("timeouts")
+
+    def zero(self, key: ServiceKey | None = None) -> None:
+        with self._lock:
+            super().zero(key)
+            for service in [self._find(key)] if key is not None else self._services.values():
+                service.gone_bytes = (0, 0)
+                for server in service.servers:
+                    self._counters[server].zero()
+
+    def connect(
+        self, key: ServiceKey, client: str, client_port: int = 1024, destination: str | None = None
+    ) -> Connection | None:
+        with self._lock:
+            return super().connect(key, client, client_port, destination)
+
+    # -- asked by the engine
+
+    def _choose(self, number: int, peer: bytes) -> tuple[Connection, Counter, bytes, bytes, bytes] | None:
+        with self._lock:
+            key = self._keys.get(number)
+            if key is None:
+                return None
+            client = unpacked_address(peer)
+            connection = super().connect(key, *client)
+            if connection is None:
+                return None
+            server = connection.server
+            own = packed_address(key.family, client[0], 0) if self.client_address == "transparent" else b""
+            head = b""
+            if self.client_address.startswith("proxy-"):
+                head = proxy_header(int(self.client_address[-1]), client, (key.address, key.port))
+            counter = self._counters[connection.entry]
+            return connection, counter, packed_address(server.family, server.address, server.port), own, head
+
+    def _over(self, connection: Connection) -> None:
+        with self._lock:
+            connection.expire()
+
+    def close(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._engine.stop()
+        self._thread.join()
+        self._engine.close()
+
+
+def _raise_descriptor_limit() -> None:
+    """A connection takes six descriptors; the soft limit is raised to the hard one.  Beyond it, clients wait."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
