@@ -2,9 +2,9 @@
 
 SHELL := /bin/bash
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 PY := $(VENV)/bin/python
-NEEDED := git make gcc python3-dev python3-venv
+export VENV
 
 # Debian packages that the tests run beside: the real servers, tools of the namespaces, a kernel with IPVS
 TEST_PACKAGES := redis-server redis-tools keepalived frr ipvsadm nginx-light haproxy iproute2 iptables nftables kmod \
@@ -30,7 +30,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install -q --upgrade pip
 
-SOURCES := $(shell find libkv libvrrp libipvs \( -name '*.pyx' -o -name '*.pxd' -o -name '*.py' \) 2>/dev/null)
+SOURCES := $(shell find libkv libvrrp libipvs \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.py' \) 2>/dev/null)
 
 # an editable install, its extensions built in place: the examples and the tests run on the tree itself
 $(VENV)/installed: $(VENV)/bin/python setup.py pyproject.toml $(SOURCES)
@@ -38,16 +38,18 @@ $(VENV)/installed: $(VENV)/bin/python setup.py pyproject.toml $(SOURCES)
 	$(PY) -m pip install -q --no-build-isolation -e '.[test]'
 	touch $@
 
+# as root, installs what is missing without starting the services; otherwise, or when that fails, says what is missing
 packages:
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		dpkg -s $(TEST_PACKAGES) >/dev/null 2>&1 || { \
-			apt-get update -q && DEBIAN_FRONTEND=noninteractive \
-			apt-get install -q -y --no-install-recommends $(TEST_PACKAGES); }; \
-	else \
-		for p in $(TEST_PACKAGES); do \
-			dpkg -s $$p >/dev/null 2>&1 || echo "missing Debian package $$p: tests that need it are skipped by name"; \
-		done; \
-	fi
+	@missing=; for p in $(TEST_PACKAGES); do \
+		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		policy=/usr/sbin/policy-rc.d; \
+		if [ ! -e $$policy ]; then \
+			trap "rm -f $$policy" EXIT; printf '#!/bin/sh\nexit 101\n' >$$policy; chmod +x $$policy; fi; \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -q -y --no-install-recommends $$missing && missing=; \
+	fi; \
+	for p in $$missing; do echo "missing Debian package $$p: tests that need it are skipped by name"; done
 
 test: build packages
 	tests/run
@@ -65,7 +67,7 @@ docs: build
 	$(PY) docs/build/all.py
 
 lint: build
-	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/cython-lint libkv libvrrp libipvs
+	PATH=$(abspath $(VENV))/bin:$$PATH; ruff check . && ruff format --check . && cython-lint libkv libvrrp libipvs
 
 clean:
 	rm -rf build dist *.egg-info $(VENV)

@@ -43,7 +43,7 @@ log = logging.getLogger("libipvs")
 def open(plane: str = "kernel") -> Plane:
     """A data plane; its `name` says which.
 
-    "kernel": IPVS in this network namespace.  "proxy": TCP in this process.  "memory": a table without traffic.
+    "kernel": IPVS in this network namespace.  "proxy": TCP and UDP in this process.  "memory": a table without traffic.
     "auto": the kernel's, or where the kernel has no IPVS the proxy; the choice is logged.
     Raises InvalidRequest for another name, Unavailable if "kernel" is wanted and the kernel has no IPVS.
     """

@@ -31,7 +31,7 @@ ACK: int
 DUMP: int
 DUMP_INTERRUPTED: int
 
-Value = ServiceStatus | ServerStatus | SyncDaemon | Timeouts | Info
+_Value = ServiceStatus | ServerStatus | SyncDaemon | Timeouts | Info
 
 def encode(
     family_id: int,
@@ -48,7 +48,7 @@ def decode(
     data: bytes,
     first: int,
     last: int,
-    values: list[Value],
+    values: list[_Value],
     errors: dict[int, tuple[int, str]],
     service_family: int = 0,
 ) -> int: ...

@@ -1,3 +1,4 @@
+# cython: autotestdict=False
 """The IPVS generic-netlink messages, both ways: bytes from model values, model values from bytes.
 
 Source: Linux <linux/ip_vs.h>, <linux/netlink.h>, <linux/genetlink.h>; byte orders and lengths as measured on Linux 6.1.

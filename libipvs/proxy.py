@@ -1,14 +1,17 @@
-"""A data plane for hosts whose kernel has no IPVS: TCP connections are accepted here and spliced to the servers.
+"""A data plane for hosts whose kernel has no IPVS: connections are accepted here and spliced to the servers, datagrams
+passed on.
 
 The table, the schedulers, persistence, thresholds and counters are the memory plane's; the connections are real. Bytes
-move in libipvs.splice (compiled, without the GIL); Python is asked once a connection.
+move in libipvs.splice (TCP) and libipvs.datagrams (UDP), compiled, without the GIL; Python is asked once a connection,
+and once a UDP flow.
 
-Its `supports` is tcp, nat, local, persistence, thresholds and counters (connections and bytes).  UDP, SCTP, firewall
-marks, port 0, DR and TUN are refused by name; packet counters and rates stay 0.  A deleted service accepts no more, but
-its open connections go on to their end, as do those of a deleted server.
+Its `supports` is tcp, udp, nat, local, persistence, thresholds and counters (connections and bytes).  SCTP, firewall
+marks, port 0, one-packet scheduling, DR and TUN are refused by name; packet counters and rates stay 0.  A deleted
+service accepts no more, but its open TCP connections go on to their end, as do those of a deleted server; UDP flows end
+with their service or server, so that a client that never falls silent moves on.
 A server that does not answer costs its client the connection: the health checks are there to take it out.
 
-The client's address reaches the server by a PROXY header (version 1 or 2, as in HAProxy's specification), or by
+A TCP client's address reaches the server by a PROXY header (version 1 or 2, as in HAProxy's specification), or by
 binding to it, with another port (IP_TRANSPARENT: needs CAP_NET_ADMIN, and routing that brings the answers back here).
 """
 
@@ -25,13 +28,15 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
+from libipvs.datagrams import DatagramEngine
 from libipvs.errors import InvalidRequest, Refused, Unsupported
 from libipvs.memory import Connection, Memory, MemoryServer
-from libipvs.model import Action, Change, ServerStatus, ServiceKey, ServiceStatus, Stats, Timeouts
+from libipvs.model import Action, Change, Protocol, ServerStatus, ServiceKey, ServiceStatus, Stats, Timeouts
 from libipvs.splice import Counter, Engine
 
 IP_FREEBIND, IPV6_FREEBIND = 15, 78
 BACKLOG = 4096
+UDP_BUFFER = 4 << 20  # bytes wanted; the kernel gives at most net.core.rmem_max
 CLIENT_ADDRESS = ("", "proxy-v1", "proxy-v2", "transparent")
 PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n"
 
@@ -67,17 +72,21 @@ def proxy_header(version: int, client: tuple[str, int], service: tuple[str, int]
 class Proxy(Memory):
     """The user-space data plane.  Safe to use from several threads; close() ends its connections.
 
-    client_address: "" (servers see this host), "proxy-v1", "proxy-v2" or "transparent".  connect_timeout: seconds a
-    server has to accept.  clock, seed, expire_quiescent_template: as in Memory.
+    client_address: "" (servers see this host), "proxy-v1", "proxy-v2" or "transparent" (TCP only).  connect_timeout:
+    seconds a server has to accept.  udp_timeout: seconds until a silent UDP flow is forgotten.  clock, seed,
+    expire_quiescent_template: as in Memory.
     """
 
     name: ClassVar[str] = "proxy"
-    supports: ClassVar[frozenset[str]] = frozenset(("tcp", "nat", "local", "persistence", "thresholds", "counters"))
+    supports: ClassVar[frozenset[str]] = frozenset(
+        ("tcp", "udp", "nat", "local", "persistence", "thresholds", "counters")
+    )
 
     def __init__(
         self,
         client_address: str = "",
         connect_timeout: float = 5.0,
+        udp_timeout: float = 300.0,
         clock: Callable[[], float] = time.monotonic,
         seed: int | None = None,
         expire_quiescent_template: bool = False,
@@ -94,12 +103,23 @@ class Proxy(Memory):
         self._closed = False
         _raise_descriptor_limit()
         self._engine = Engine(self._choose, Connection.establish, self._over, connect_timeout)
-        self._thread = threading.Thread(target=self._engine.run, name="libipvs-proxy", daemon=True)
-        self._thread.start()
+        self._datagrams = DatagramEngine(self._choose_for_flow, self._over, udp_timeout)
+        self._threads = [
+            threading.Thread(target=self._engine.run, name="libipvs-proxy-tcp", daemon=True),
+            threading.Thread(target=self._datagrams.run, name="libipvs-proxy-udp", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def open_connections(self) -> int:
+        """TCP connections now."""
         return self._engine.open_links
+
+    @property
+    def open_flows(self) -> int:
+        """UDP flows now."""
+        return self._datagrams.open_flows
 
     # -- the table
 
@@ -149,18 +169,19 @@ class Proxy(Memory):
             self._numbers += 1
             self._listeners[key] = self._numbers
             self._keys[self._numbers] = key
-            self._engine.listen(opened.detach(), self._numbers)
+            self._engine_of(key).listen(opened.detach(), self._numbers)
             return
         leaving = list(self._services[key].servers) if key in self._services else []
         super()._apply_one(change)
         if change.action is Action.DELETE_SERVICE:
             number = self._listeners.pop(key)
             del self._keys[number]
-            self._engine.remove(number)
+            self._engine_of(key).remove(number)
         staying = self._services[key].servers if key in self._services else []
         for server in leaving:
             if server not in staying:
                 counter = self._counters.pop(server)
+                self._datagrams.drop(counter)
                 if key in self._services:
                     gone = self._services[key].gone_bytes
                     self._services[key].gone_bytes = (gone[0] + counter.up, gone[1] + counter.down)
@@ -168,18 +189,26 @@ class Proxy(Memory):
             if server not in self._counters:
                 self._counters[server] = Counter()
 
+    def _engine_of(self, key: ServiceKey) -> Engine | DatagramEngine:
+        return self._datagrams if key.protocol is Protocol.UDP else self._engine
+
     def _open(self, key: ServiceKey) -> socket.socket:
         """Listen at the service's address, even if this host has it not (IP_FREEBIND): a backup listens early."""
-        opened = socket.socket(key.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        udp = key.protocol is Protocol.UDP
+        opened = socket.socket(key.family, (socket.SOCK_DGRAM if udp else socket.SOCK_STREAM) | socket.SOCK_NONBLOCK)
         try:
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if not udp:  # two UDP sockets would share the port
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if key.family == socket.AF_INET6:
                 opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 opened.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
             else:
                 opened.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
             opened.bind((key.address, key.port))
-            opened.listen(BACKLOG)
+            if udp:
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER)
+            else:
+                opened.listen(BACKLOG)
         except OSError as error:
             opened.close()
             advice = {
@@ -229,6 +258,19 @@ class Proxy(Memory):
             counter = self._counters[connection.entry]
             return connection, counter, packed_address(server.family, server.address, server.port), own, head
 
+    def _choose_for_flow(self, number: int, peer: bytes) -> tuple[Connection, Counter, bytes] | None:
+        with self._lock:
+            key = self._keys.get(number)
+            connection = super().connect(key, *unpacked_address(peer)) if key is not None else None
+            if connection is None:
+                return None
+            server = connection.server
+            return (
+                connection,
+                self._counters[connection.entry],
+                packed_address(server.family, server.address, server.port),
+            )
+
     def _over(self, connection: Connection) -> None:
         with self._lock:
             connection.expire()
@@ -238,9 +280,13 @@ class Proxy(Memory):
             if self._closed:
                 return
             self._closed = True
-        self._engine.stop()
-        self._thread.join()
-        self._engine.close()
+        engines = (self._engine, self._datagrams)
+        for engine in engines:
+            engine.stop()
+        for thread in self._threads:
+            thread.join()
+        for engine in engines:
+            engine.close()
 
 
 def _raise_descriptor_limit() -> None:

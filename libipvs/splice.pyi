@@ -1,6 +1,7 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self, final
 
+@final
 class Counter:
     @property
     def up(self) -> int: ...
@@ -8,17 +9,19 @@ class Counter:
     def down(self) -> int: ...
     def zero(self) -> None: ...
 
-Chosen = tuple[Any, Counter, bytes, bytes, bytes]
+_Chosen = tuple[Any, Counter, bytes, bytes, bytes]
 
+@final
 class Engine:
-    open_links: int
-    def __init__(
-        self,
-        choose: Callable[[int, bytes], Chosen | None],
+    @property
+    def open_links(self) -> int: ...
+    def __new__(
+        cls,
+        choose: Callable[[int, bytes], _Chosen | None],
         connected: Callable[[Any], None],
         over: Callable[[Any], None],
         connect_timeout: float = 5.0,
-    ) -> None: ...
+    ) -> Self: ...
     def listen(self, fd: int, number: int) -> None: ...
     def remove(self, number: int) -> None: ...
     def stop(self) -> None: ...

@@ -1,3 +1,4 @@
+# cython: autotestdict=False, auto_pickle=False
 """The moving part of the proxy plane: one thread that accepts, connects and splices TCP connections, without the GIL.
 
 A connection is two sockets and, for each direction, a pipe: bytes go socket -> pipe -> socket inside the kernel
@@ -13,6 +14,7 @@ it waits its turn.  Python is asked once for each new connection (which server?)
 Source: splice(2), epoll(7), ip(7).
 """
 
+cimport cython
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, EMFILE, ENFILE, errno
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -149,11 +151,9 @@ cdef struct Listener:
     Listener *next
 
 
+@cython.final
 cdef class Counter:
-    """Bytes that went up to a server and down from it.  Written by the engine's thread only."""
-
-    cdef uint64_t up_bytes
-    cdef uint64_t down_bytes
+    """Bytes that went up to a server and down from it.  Written by one engine's thread only."""
 
     @property
     def up(self):
@@ -196,6 +196,7 @@ cdef inline int pump(Way *way) noexcept nogil:
     return moved
 
 
+@cython.final
 cdef class Engine:
     """Owns the epoll set, the links and the listeners.
 

@@ -252,9 +252,14 @@ cdef class StoreCore:
     @property
     def used_memory(self):
         """Bytes that the store's data and their administration occupy: size classes, tables, slab headers."""
+        cdef size_t used
         self.enter()
         try:
-            return self.kv.heap.used
+            with nogil:
+                lock_take(self.kv)
+                used = self.kv.heap.used
+                lock_give(self.kv)
+            return used
         finally:
             self.leave()
 
@@ -397,8 +402,10 @@ cdef void session_end(Session session) noexcept:
         s.transport = parked
         parked = s
         return
+    session.store.users += 1            # end() frees sessions too: not while this one is being freed
     with nogil:
         session_free(s)
+    session.store.leave()
 
 
 cdef void run_cron(StoreCore store) noexcept:

@@ -1,5 +1,8 @@
 from typing import Any, NamedTuple
 
+from typing_extensions import disjoint_base
+
+from libvrrp.packet.control import STATES as STATES
 from libvrrp.packet.control import ControlPacket
 
 class Send(NamedTuple):
@@ -11,6 +14,7 @@ class Changed(NamedTuple):
     diagnostic: int
     peer_down: bool
 
+@disjoint_base
 class Session:
     def __init__(
         self,

@@ -227,6 +227,8 @@ class Host:
 
     def _changed(self, action: Action, failed: bool, life: int) -> None:
         name, sim = action.router, self.simulation
+        if life != self._life:
+            return  # it was under way when the process died, and the next start has removed what it left
         if not failed:
             if action.kind == "DELETE":
                 self.held.pop(name, None)
@@ -235,8 +237,7 @@ class Host:
                 end = sim.now + router.lease_seconds * SECOND if router.lease else 1 << 62
                 self.held[name] = end
                 sim.at(end, self._expire, name, end, life)
-        if life == self._life:
-            self.receive(ev.Failed(action.id) if failed else ev.Done(action.id))
+        self.receive(ev.Failed(action.id) if failed else ev.Done(action.id))
 
     def _expire(self, name: str, end: int, life: int) -> None:
         if self.held.get(name) == end:

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 from benchmarks.kv.subjects import OURS, REDIS
 
 WIDTH = 920
-LEFT = 170
+LEFT = 190
 RIGHT = 80
 BAR = 9
 FONT = "font-family='Helvetica, Arial, sans-serif'"
@@ -29,10 +29,8 @@ class Canvas:
     def text(
         self, x: float, y: float, s: str, size: int = 12, anchor: str = "start", color: str = INK, bold: bool = False
     ) -> None:
-        weight = " font-weight='bold'" if bold else ""
-        self.parts.append(
-            f"<text x='{x:.1f}' y='{y:.1f}' font-size='{size}' text-anchor='{anchor}' fill='{color}'{weight}>{escape(s)}</text>"
-        )
+        style = f"font-size='{size}' text-anchor='{anchor}' fill='{color}'" + (" font-weight='bold'" if bold else "")
+        self.parts.append(f"<text x='{x:.1f}' y='{y:.1f}' {style}>{escape(s)}</text>")
 
     def box(self, x: float, y: float, w: float, h: float, color: str) -> None:
         self.parts.append(f"<rect x='{x:.1f}' y='{y:.1f}' width='{max(w, 0.5):.1f}' height='{h:.1f}' fill='{color}'/>")
@@ -91,7 +89,7 @@ def ratios(c: Canvas, figures: dict[str, Any]) -> None:
 
 
 def bytes_a_key(c: Canvas, figures: dict[str, Any]) -> None:
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     for r in figures["rows"]:
         rows.setdefault(r["row"], r)  # the smaller number of keys, as every row has it
     for kind, title in (("key", "Bytes a key"), ("element", "Bytes an element of a big collection")):
@@ -113,12 +111,10 @@ def bytes_a_key(c: Canvas, figures: dict[str, Any]) -> None:
 
 
 def draw(results: dict[str, Any]) -> str:
-    """The chart of a run that has the throughput or the memory topic."""
+    """The chart of a run with the topics throughput and memory."""
     c = Canvas()
-    if "throughput" in results:
-        ratios(c, results["throughput"])
-    if "memory" in results:
-        bytes_a_key(c, results["memory"])
+    ratios(c, results["throughput"])
+    bytes_a_key(c, results["memory"])
     height = c.y + 20
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' width='{WIDTH}' height='{height:.0f}' "

@@ -51,8 +51,8 @@ def main(server_cpus: str, python_cpus: str) -> None:
                 done += calls
                 spent += time.monotonic() - began
 
-        thread = threading.Thread(target=loop)
-        thread.start()
+        looper = threading.Thread(target=loop)
+        looper.start()
         for line in sys.stdin:
             if line == "loop\n":
                 done, spent = 0, 0.0
@@ -63,7 +63,7 @@ def main(server_cpus: str, python_cpus: str) -> None:
                 print(done, spent, flush=True)
         over.set()
         looping.clear()
-        thread.join()
+        looper.join()
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 Three views:
 - in process, by the thread's CPU clock around each call of an embedded store.  The host of a virtual machine takes the
-  CPU away for milliseconds, and the clock of a guest counts that; so the same growth is measured several times, from the
-  same seed, and of each of its 4M calls the shortest time counts: what is left is what the store itself does there.
+  CPU away for milliseconds, and the clock of a guest counts that; so the same growth is measured several times, from
+  the same seed, and of each of its 4M calls the shortest time counts: what is left is what the store itself does there.
 - the server's own clock around the command: the longest entry of SLOWLOG, ours and Redis's.
 - from outside: the longest of all batches of 16 SETs of one client, ours and Redis's.
 """

@@ -150,8 +150,8 @@ def memory(figures: dict[str, Any]) -> list[Table]:
     return [
         Table(
             "Bytes a key, or an element of a big collection",
-            "used: by used_memory. resident: growth of the process's anonymous pages. valkey: 9.1.2's used_memory, measured on "
-            "another occasion.",
+            "used: by used_memory. resident: growth of the process's anonymous pages. valkey: 9.1.2's used_memory, "
+            "measured on another occasion.",
             [
                 "what",
                 "n",
@@ -177,8 +177,8 @@ def pauses(figures: dict[str, Any]) -> list[Table]:
     return [
         Table(
             f"The worst SET while growing from {figures['start']:,} to {figures['end']:,} keys",
-            "Microseconds. In process: thread CPU time of each call, the least of equal runs. SLOWLOG and batches of 16 are by the "
-            "wall clock and contain what the machine's other processes took.",
+            "Microseconds. In process: thread CPU time of each call, the least of equal runs. SLOWLOG and batches of "
+            "16 are by the wall clock and contain what the machine's other processes took.",
             ["measure", "ours", "Redis", "target", ""],
             [
                 ["in process, worst", f"{e['worst_us']:.0f}", "", f"<= {target}", verdict(e["worst_us"] <= target)],
@@ -216,8 +216,8 @@ def embedded(figures: dict[str, Any]) -> list[Table]:
     return [
         Table(
             "In process",
-            "Nanoseconds a call of libkv.Store, and as a multiple of a look-up in a dict by the same loop. Beside it, in "
-            "microseconds: redis-py over a unix socket to redis-server, and fakeredis.",
+            "Nanoseconds a call of libkv.Store, and as a multiple of a look-up in a dict by the same loop. Beside it, "
+            "in microseconds: redis-py over a unix socket to redis-server, and fakeredis.",
             ["method", "keys", "store, ns", "dict, ns", "multiple", "target", "", "redis-py, us", "fakeredis, us"],
             rows,
         )
@@ -242,8 +242,8 @@ def threads(figures: dict[str, Any]) -> list[Table]:
     return [
         Table(
             "A server beside a Python thread of its own process that loops on store.get",
-            "GETs a second, P=1, 50 clients; the load generator is on CPU 1. shared: server and Python thread on CPU 0. apart: server "
-            "on CPU 0, Python thread on CPU 1. free: both on either.",
+            "GETs a second, P=1, 50 clients; the load generator is on CPU 1. shared: server and Python thread on "
+            "CPU 0. apart: server on CPU 0, Python thread on CPU 1. free: both on either.",
             ["where", "alone", "beside the loop", "kept", "target", "", "calls of the loop a second"],
             rows,
         )

@@ -26,27 +26,105 @@ VALUE = b"x" * 16
 KEYS_BYTES = [b"key:%012d" % i for i in range(CALLS)]
 KEYS_STR = [k.decode() for k in KEYS_BYTES]
 
-#: name -> what is called with a client and a key
-OPERATIONS: dict[str, Callable[[Any], Callable[[Any], Any]]] = {
-    "get": lambda c: c.get,
-    "set": lambda c: lambda k, f=c.set: f(k, VALUE),
-    "exists": lambda c: c.exists,
-    "incr": lambda c: lambda k, f=c.incr: f("counter"),
-    "hset": lambda c: lambda k, f=c.hset: f("hash", k, VALUE),
-    "hget": lambda c: lambda k, f=c.hget: f("hash", k),
-    "hgetall of 10": lambda c: lambda k, f=c.hgetall: f("ten"),
-    "lpush": lambda c: lambda k, f=c.lpush: f("list", VALUE),
-    "lpop": lambda c: lambda k, f=c.lpop: f("list"),
-    "sadd": lambda c: lambda k, f=c.sadd: f("set", k),
-    "zadd": lambda c: lambda k, f=c.zadd: f("zset", {k: 1}),
-    "expire": lambda c: lambda k, f=c.expire: f(k, 1000),
-    "delete": lambda c: c.delete,
-}
+# Each operation is a loop as a program would have it, nothing between the loop and the method: test_dict's is alike.
+# `name` makes a collection's key of the same type as the keys.
+
+Name = Callable[[str], Any]
 
 
-def drain(f: Callable[[Any], Any], keys: list[Any]) -> None:
+def get(c: Any, keys: list[Any], name: Name) -> None:
+    f = c.get
     for k in keys:
         f(k)
+
+
+def put(c: Any, keys: list[Any], name: Name) -> None:
+    f = c.set
+    for k in keys:
+        f(k, VALUE)
+
+
+def exists(c: Any, keys: list[Any], name: Name) -> None:
+    f = c.exists
+    for k in keys:
+        f(k)
+
+
+def incr(c: Any, keys: list[Any], name: Name) -> None:
+    f, counter = c.incr, name("counter")
+    for _ in keys:
+        f(counter)
+
+
+def hset(c: Any, keys: list[Any], name: Name) -> None:
+    f, h = c.hset, name("hash")
+    for k in keys:
+        f(h, k, VALUE)
+
+
+def hget(c: Any, keys: list[Any], name: Name) -> None:
+    f, h = c.hget, name("hash")
+    for k in keys:
+        f(h, k)
+
+
+def hgetall(c: Any, keys: list[Any], name: Name) -> None:
+    f, h = c.hgetall, name("ten")
+    for _ in keys:
+        f(h)
+
+
+def lpush(c: Any, keys: list[Any], name: Name) -> None:
+    f, x = c.lpush, name("list")
+    for _ in keys:
+        f(x, VALUE)
+
+
+def lpop(c: Any, keys: list[Any], name: Name) -> None:
+    f, x = c.lpop, name("list")
+    for _ in keys:
+        f(x)
+
+
+def sadd(c: Any, keys: list[Any], name: Name) -> None:
+    f, s = c.sadd, name("set")
+    for k in keys:
+        f(s, k)
+
+
+def zadd(c: Any, keys: list[Any], name: Name) -> None:
+    f, z = c.zadd, name("zset")
+    for k in keys:
+        f(z, {k: 1})
+
+
+def expire(c: Any, keys: list[Any], name: Name) -> None:
+    f = c.expire
+    for k in keys:
+        f(k, 1000)
+
+
+def delete(c: Any, keys: list[Any], name: Name) -> None:
+    f = c.delete
+    for k in keys:
+        f(k)
+
+
+OPERATIONS = {
+    "get": get,
+    "set": put,
+    "exists": exists,
+    "incr": incr,
+    "hset": hset,
+    "hget": hget,
+    "hgetall of 10": hgetall,
+    "lpush": lpush,
+    "lpop": lpop,
+    "sadd": sadd,
+    "zadd": zadd,
+    "expire": expire,
+    "delete": delete,
+}
 
 
 def prepare(client: Any) -> None:
@@ -54,7 +132,7 @@ def prepare(client: Any) -> None:
     for k in KEYS_BYTES:
         client.set(k, VALUE)
     client.hset("ten", mapping={f"field:{i}": "v" * 10 for i in range(10)})
-    client.rpush("list", *(["x" * 16] * 20_000))
+    client.rpush("list", *(["x" * 16] * 1000))
 
 
 @pytest.fixture(scope="module")
@@ -94,53 +172,37 @@ def test_dict(benchmark: Any, kind: str) -> None:
     benchmark.pedantic(look_up, rounds=200, warmup_rounds=5)
 
 
+def measure(benchmark: Any, client: Any, operation: str, kind: str, subject: str, calls: int, rounds: int) -> None:
+    keys = KEYS_BYTES[:calls] if kind == "bytes" else KEYS_STR[:calls]
+    name: Name = str.encode if kind == "bytes" else str
+    run = OPERATIONS[operation]
+    benchmark.extra_info.update(operation=operation, keys=kind, subject=subject, calls=calls)
+
+    def refill() -> tuple[tuple[Any, list[Any], Name], dict[str, Any]]:
+        put(client, keys, name)
+        return (client, keys, name), {}
+
+    if operation == "delete":
+        benchmark.pedantic(run, setup=refill, rounds=rounds)
+        prepare(client)
+    else:
+        benchmark.pedantic(run, args=(client, keys, name), rounds=rounds, warmup_rounds=2)
+
+
 @pytest.mark.parametrize("kind", ["bytes", "str"])
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_store(benchmark: Any, store: libkv.Store, operation: str, kind: str) -> None:
-    keys = KEYS_BYTES if kind == "bytes" else KEYS_STR
-    f = OPERATIONS[operation](store)
-    benchmark.extra_info.update(operation=operation, keys=kind, subject="store", calls=CALLS)
-    if operation in ("get", "set"):
-        direct(benchmark, store, operation, keys)
-    elif operation == "delete":
-        benchmark.pedantic(drain, setup=lambda: refill(store, f, keys), rounds=20)
-        prepare(store)
-    else:
-        benchmark.pedantic(drain, args=(f, keys), rounds=20, warmup_rounds=2)
-
-
-def refill(client: Any, f: Callable[[Any], Any], keys: list[Any]) -> tuple[tuple[Any, Any], dict[str, Any]]:
-    for k in keys:
-        client.set(k, VALUE)
-    return (f, keys), {}
-
-
-def direct(benchmark: Any, store: libkv.Store, operation: str, keys: list[Any]) -> None:
-    """get and set as written in a program: no wrapper between the loop and the method, as in test_dict."""
-    get, put = store.get, store.set
-
-    def gets() -> None:
-        for k in keys:
-            get(k)
-
-    def sets() -> None:
-        for k in keys:
-            put(k, VALUE)
-
-    benchmark.pedantic(gets if operation == "get" else sets, rounds=200, warmup_rounds=5)
+    rounds = 200 if operation in ("get", "set") else 50
+    if operation == "lpop":
+        store.rpush("list", *(["x" * 16] * 60_000))
+    measure(benchmark, store, operation, kind, "store", CALLS, rounds)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("subject", ["redis-py", "fakeredis"])
 def test_others(benchmark: Any, request: pytest.FixtureRequest, subject: str, operation: str) -> None:
     client = request.getfixturevalue("wire" if subject == "redis-py" else "fake")
-    keys = KEYS_BYTES[:SLOW_CALLS]
-    f = OPERATIONS[operation](client)
-    benchmark.extra_info.update(operation=operation, keys="bytes", subject=subject, calls=SLOW_CALLS)
-    if operation == "delete":
-        benchmark.pedantic(drain, setup=lambda: refill(client, f, keys), rounds=8)
-    else:
-        benchmark.pedantic(drain, args=(f, keys), rounds=8, warmup_rounds=1)
+    measure(benchmark, client, operation, "bytes", subject, SLOW_CALLS, 8)
 
 
 @pytest.fixture(scope="module")
@@ -156,18 +218,18 @@ def test_random_of_a_million(benchmark: Any, shuffled: list[bytes], subject: str
     benchmark.extra_info.update(operation="get of 1M", keys="bytes", subject=subject, calls=20_000)
     if subject == "dict":
         d = dict.fromkeys(sorted(shuffled), VALUE)
-        get: Callable[[bytes], Any] = d.__getitem__
+        look_up: Callable[[bytes], Any] = d.__getitem__
         close = d.clear
     else:
         s = libkv.Store()
         for k in sorted(shuffled):
             s.set(k, VALUE)
-        get, close = s.get, s.close
+        look_up, close = s.get, s.close
     parts = itertools.cycle([shuffled[i : i + 20_000] for i in range(0, MANY, 20_000)])
 
     def gets(keys: list[bytes]) -> None:
         for k in keys:
-            get(k)
+            look_up(k)
 
     benchmark.pedantic(gets, setup=lambda: ((next(parts),), {}), rounds=50)
     close()

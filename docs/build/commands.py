@@ -30,8 +30,8 @@ method of redis-py's name, by `store.execute_command("NAME", ...)`, and over the
 everybody else wait, as it does with Redis. The last column says where that can happen: *call*: the work grows with the
 number of arguments or elements that the call names; **data**: it grows with what is stored. The others are bounded, or
 grow with a logarithm. What a deleted value occupied is given back in slices between commands, so that DEL of a large
-collection makes nobody wait, and UNLINK, FLUSHDB and FLUSHALL don't either. SCAN and its relatives do a bounded piece
-of work a call, set by COUNT.
+collection makes nobody wait, and neither do UNLINK and FLUSHDB and FLUSHALL with ASYNC. SCAN and its relatives do a
+bounded piece of work a call, set by COUNT.
 
 This page is printed from `libkv/commands/facts` and the compiled command table by `docs/build/commands.py`.
 """
@@ -57,7 +57,7 @@ TITLES = {
 # How a command's complexity begins when it doesn't grow with the data
 BOUNDED = ("O(1)", "O(log N)", "n/a", "depends on", "as its subcommands", "that of")
 # Their N is worked off in slices afterwards, or is the caller's own queue
-UNFELT = ("flushall", "flushdb", "shutdown", "discard", "unlink")
+UNFELT = ("shutdown", "discard", "unlink")
 # Their N is how much the call names
 BY_CALL = """
 del exists touch mget mset msetnx lpush lpushx rpush rpushx lpop rpop lmpop sadd srem smismember spop srandmember

@@ -12,7 +12,8 @@ from libkv.engine.args cimport arg_int, arg_is
 from libkv.engine.call cimport propagate, propagating
 from libkv.engine.entry cimport E_RAW, STR_HEAP, STR_INT, Entry, entry_layout, entry_string
 from libkv.engine.keyspace cimport (
-    changed, changed_n, keyspace_delete, keyspace_set, keyspace_set_raw, lookup_read_type, lookup_write, lookup_write_type,
+    changed, changed_n, keyspace_delete, keyspace_set, keyspace_set_raw, lookup_read_type, lookup_write,
+    lookup_write_type,
 )
 from libkv.engine.registry cimport registry_bind
 from libkv.engine.reply cimport reply_array, reply_error, reply_int, reply_nil, reply_oom, reply_syntax
@@ -46,8 +47,8 @@ cdef struct Step:
 # ---- arguments
 
 cdef bint bit_offset(Ctx* c, Arg* a, int width, uint64_t* at, Reply* r) noexcept nogil:
-    """A place in bits inside the largest string that may be; with width > 0 also "#n", the n-th field of that width.  The
-    product wraps around at 64 bits, as Redis's."""
+    """A place in bits inside the largest string that may be; with width > 0 also "#n", the n-th field of that width.
+    The product wraps around at 64 bits, as Redis's."""
     cdef bint counted = width > 0 and a.n > 0 and a.p[0] == b"#"
     cdef int64_t v = 0
     cdef bint good = number_parse_i64(a.p + counted, a.n - counted, &v)
@@ -110,7 +111,7 @@ cdef bint clip(int64_t start, int64_t end, int unit, size_t n, uint64_t* first, 
 # ---- single bits
 
 cdef uint8_t* writable(Ctx* c, Arg* key, Entry* e, size_t n, bint* grown) noexcept nogil:
-    """The bytes of the raw string at a key, at least n of them, new ones zero; e is its entry or NULL.  NULL: no memory."""
+    """The bytes of the raw string at a key (e: its entry or NULL), at least n, new ones zero; NULL: no memory."""
     cdef Slice s
     cdef char scratch[24]
     cdef char* bytes
@@ -347,7 +348,7 @@ cdef bint store(Ctx* c, Arg* key, const char* p, size_t n) noexcept nogil:
 # ---- BITFIELD
 
 cdef int parse_steps(Ctx* c, Arg* argv, int argc, Step* steps, uint64_t* end, Reply* r) noexcept nogil:
-    """The steps of a BITFIELD, as many as it returns (-1: replied), and the bit behind the last one written (0: none is)."""
+    """The steps of a BITFIELD, as many as it returns (-1: replied), and the bit behind the last one written, or 0."""
     cdef int n = 0
     cdef int i = 2
     cdef int after
@@ -400,15 +401,15 @@ cdef bint write_field(Step* s, uint8_t* p, size_t n, bint* differs, Reply* r) no
     cdef uint64_t was = bits_field(p, n, s.at, s.width)
     cdef uint64_t now = 0
     cdef int64_t number = 0
+    cdef bint sets = s.does == STEP_SET
+    cdef int64_t by = 0 if sets else s.number
     cdef bint fits
     if s.is_signed:
-        number = bits_signed(was, s.width)
-        fits = bits_add_signed(s.number if s.does == STEP_SET else number, 0 if s.does == STEP_SET else s.number,
-                               s.width, s.overflow, &number)
+        number = s.number if sets else bits_signed(was, s.width)
+        fits = bits_add_signed(number, by, s.width, s.overflow, &number)
         now = <uint64_t>number
     else:
-        fits = bits_add_unsigned(<uint64_t>s.number if s.does == STEP_SET else was, 0 if s.does == STEP_SET else s.number,
-                                 s.width, s.overflow, &now)
+        fits = bits_add_unsigned(<uint64_t>s.number if sets else was, by, s.width, s.overflow, &now)
     if not fits and s.overflow == BITS_FAIL:
         reply_nil(r)
         return False
@@ -416,7 +417,7 @@ cdef bint write_field(Step* s, uint8_t* p, size_t n, bint* differs, Reply* r) no
         now &= (<uint64_t>1 << s.width) - 1
     differs[0] = now != was
     bits_set_field(p, s.at, s.width, now)
-    reply_field(s, was if s.does == STEP_SET else now, r)
+    reply_field(s, was if sets else now, r)
     return True
 
 

@@ -14,7 +14,7 @@ from libc.errno cimport EINTR, errno
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdio cimport fflush, printf, snprintf, stdout
 from libc.stdlib cimport atoi, strtod
-from libc.string cimport memcpy, memset, strlen, strncmp
+from libc.string cimport memcpy, memset, strlen
 from posix.time cimport nanosleep, timespec
 
 from libkv.commands.keys cimport encoding_name
@@ -34,7 +34,7 @@ from libkv.engine.reply cimport (
 )
 from libkv.engine.serialized cimport serialized_size
 from libkv.engine.types cimport (
-    Arg, CALL_DONE, Ctx, Db, Kv, Reply, S_EMBEDDED, S_UNIX, Session, TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STRING,
+    Arg, CALL_DONE, Ctx, Db, Kv, Reply, Session, TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STRING,
     TYPE_ZSET,
 )
 from libkv.engine.watch cimport watch_touch

@@ -1,4 +1,4 @@
-"""The HyperLogLog group (https://redis.io/docs/latest/commands/?group=hyperloglog); sketches are structures/hyperloglog.
+"""The HyperLogLog group (https://redis.io/docs/latest/commands/?group=hyperloglog) over structures/hyperloglog.
 
 A sketch is a string: any client may read and write its bytes, so each command checks what it finds.  A command works on
 a copy where the size may change, and puts it back in one step: without memory, or when the sketch proves broken half
@@ -341,8 +341,8 @@ cdef bint registers_hold(Random* random) noexcept nogil:
 
 
 cdef bint estimates_hold(size_t sparse_most, Random* random) noexcept nogil:
-    """Whether the estimates of a sparse (as long as it may be) and a dense sketch are equal, and, at powers of ten, within
-    six standard errors (1.04 / 128 each) of the truth."""
+    """Whether the estimates of a sparse (as long as it may be) and a dense sketch are equal, and, at powers of ten,
+    within six standard errors (1.04 / 128 each) of the truth."""
     cdef uint8_t sparse_room[HLL_ROOM]
     cdef uint8_t dense_room[HLL_ROOM]
     cdef Sketch sparse

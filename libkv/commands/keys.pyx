@@ -8,8 +8,8 @@ from libc.string cimport memcpy
 
 from libkv.engine.args cimport arg_int, arg_is
 from libkv.engine.entry cimport (
-    E_RAW, STR_HEAP, STR_INT, Entry, entry_cell, entry_clock, entry_expire, entry_int, entry_key, entry_layout,
-    entry_set_clock, entry_string, entry_type,
+    E_RAW, STR_INT, Entry, entry_cell, entry_clock, entry_expire, entry_int, entry_key, entry_layout,
+    entry_string, entry_type,
 )
 from libkv.engine.keyspace cimport (
     changed, changed_n, keyspace_add, keyspace_delete, keyspace_doom, keyspace_expire, keyspace_lfu_now, keyspace_move,
@@ -22,7 +22,7 @@ from libkv.engine.reply cimport (
     reply_status, reply_syntax,
 )
 from libkv.engine.types cimport (
-    CALL_DONE, EVENT_GENERIC, TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STREAM, TYPE_STRING, TYPE_ZSET, Arg, Ctx, Db, Reply,
+    CALL_DONE, EVENT_GENERIC, TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STRING, TYPE_ZSET, Arg, Ctx, Db, Reply,
 )
 from libkv.structures.cell cimport HASH_PACKED, SET_INTS, ZSET_PACKED, Cell, Slice
 from libkv.structures.hash cimport hash_copy
@@ -148,11 +148,9 @@ cdef int rename(Ctx* c, Arg* argv, bint nx, Reply* r) noexcept nogil:
         else:
             reply_ok(r)
         return CALL_DONE
-    if lookup_write(c, &argv[2]) != NULL:
-        if nx:
-            reply_int(r, 0)
-            return CALL_DONE
-        keyspace_delete(c, c.db, &argv[2])
+    if lookup_write(c, &argv[2]) != NULL and nx:
+        reply_int(r, 0)
+        return CALL_DONE
     if keyspace_move(c, c.db, &argv[1], c.db, &argv[2]) != 0:
         reply_oom(r)
         return CALL_DONE
@@ -284,6 +282,8 @@ cdef int cmd_copy(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     made = copy_value(c, e, to, &argv[2])
     if made != NULL and expire >= 0:
         made = keyspace_expire(c, to, &argv[2], made, expire)
+        if made == NULL:
+            keyspace_delete(c, to, &argv[2])
     if made == NULL:
         reply_oom(r)
         return CALL_DONE

@@ -1,6 +1,6 @@
 """SCAN and KEYS (https://redis.io/docs/latest/commands/scan/)."""
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 

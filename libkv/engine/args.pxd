@@ -18,11 +18,11 @@ cdef inline bint arg_is(Arg* a, const char* lower, size_t n) noexcept nogil:
             return False
     return True
 
-cdef bint arg_int(Arg* a, int64_t* out, Reply* r) noexcept nogil                     # or "value is not an integer or out of range"
+cdef bint arg_int(Arg* a, int64_t* out, Reply* r) noexcept nogil         # or "value is not an integer or out of range"
 cdef bint arg_int_msg(Arg* a, int64_t* out, Reply* r, const char* message) noexcept nogil
 cdef bint arg_range(Arg* a, int64_t low, int64_t high, int64_t* out, Reply* r, const char* message) noexcept nogil
     # message NULL: "value is out of range, must be positive" (low = 0) or "value is out of range"
-cdef bint arg_double(Arg* a, double* out, Reply* r, const char* message) noexcept nogil   # message NULL: "value is not a valid float"
+cdef bint arg_double(Arg* a, double* out, Reply* r, const char* message) noexcept nogil   # NULL: "value is not a valid float"
 cdef bint arg_cursor(Arg* a, uint64_t* out, Reply* r) noexcept nogil                 # or "invalid cursor"
 
 cdef bint glob_match(const char* pattern, size_t pattern_n, const char* text, size_t text_n, bint nocase) noexcept nogil

@@ -1,8 +1,6 @@
 """Reading a command's arguments (contract: args.pxd)."""
 
-from libc.string cimport memcpy
-
-from libkv.engine.reply cimport reply_error, reply_errorf, reply_not_float, reply_not_int, reply_syntax
+from libkv.engine.reply cimport reply_error, reply_not_float, reply_not_int, reply_syntax
 from libkv.engine.types cimport TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STREAM, TYPE_STRING, TYPE_ZSET
 from libkv.structures.number cimport number_parse_double, number_parse_i64
 

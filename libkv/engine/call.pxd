@@ -15,7 +15,7 @@ cdef inline bint propagating(Ctx* c) noexcept nogil:
     """Whether anybody takes effects: worth building an argv for propagate()."""
     return c.kv.effects_on and not c.replay
 
-cdef void propagate(Ctx* c, Db* db, int argc, Arg* argv) noexcept nogil     # instead of the command: this one (may be called several times)
+cdef void propagate(Ctx* c, Db* db, int argc, Arg* argv) noexcept nogil  # instead of the command this one (or several)
 cdef void propagate_none(Ctx* c) noexcept nogil                             # nothing is told
 # for an effect built piece by piece: propagate_begin(c, db, argc), then argc times propagate_arg
 cdef void propagate_begin(Ctx* c, Db* db, int argc) noexcept nogil

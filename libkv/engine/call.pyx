@@ -13,8 +13,8 @@ from libc.string cimport memcmp, memcpy, strncmp
 from libkv.engine.args cimport arg_is
 from libkv.engine.clock cimport ticks, ticks_ns
 from libkv.engine.registry cimport (
-    CMD_ADMIN, CMD_CONTAINER, CMD_LOADING, CMD_MAY_REPLICATE, CMD_NO_AUTH, CMD_NO_MULTI, CMD_SKIP_SLOWLOG, CMD_WRITE, command_find,
-    command_sub,
+    CMD_ADMIN, CMD_CONTAINER, CMD_LOADING, CMD_MAY_REPLICATE, CMD_NO_AUTH, CMD_NO_MULTI, CMD_SKIP_SLOWLOG, CMD_WRITE,
+    command_find, command_sub,
 )
 from libkv.engine.reply cimport reply_error, reply_status, reply_unknown_sub, reply_wrong_arity
 from libkv.engine.slowlog cimport slowlog_add

@@ -4,7 +4,7 @@ The time of a command is taken with the processor's time-stamp counter, where a 
 would cost as much as a GET.  Its rate is measured once, at import, against the monotonic clock.
 """
 
-cdef double ns_a_tick = 1.0
+ns_a_tick = 1.0
 
 
 cdef void measure() noexcept nogil:
@@ -15,10 +15,6 @@ cdef void measure() noexcept nogil:
     while t1 - t0 < 1000000:            # 1 ms: the rate is then good to about 1 in 10,000
         t1 = mono_ns()
     ns_a_tick = <double>(t1 - t0) / <double>(ticks() - c0)
-
-
-cdef double ticks_ns(uint64_t n) noexcept nogil:
-    return <double>n * ns_a_tick
 
 
 measure()

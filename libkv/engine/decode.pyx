@@ -47,7 +47,7 @@ cdef object decode_reply(const char* p, const char* end, const char** after):
     cdef char kind = p[0]
     cdef const char* eol = line_end(p, end)
     cdef int64_t n
-    cdef int64_t i
+    cdef int64_t _i
     cdef object out
     cdef object key
     after[0] = eol + 2
@@ -79,7 +79,7 @@ cdef object decode_reply(const char* p, const char* end, const char** after):
     n = read_number(p + 1)
     if kind == c"%":
         out = {}
-        for i in range(n):
+        for _i in range(n):
             key = hashable(decode_reply(after[0], end, after))
             out[key] = decode_reply(after[0], end, after)
         return out

@@ -8,7 +8,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from libkv.engine.entry cimport STR_HEAP, entry_bytes, entry_cell, entry_layout, entry_type, entry_value
-from libkv.engine.types cimport TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STRING, TYPE_ZSET, Doomed
+from libkv.engine.types cimport TYPE_LIST, TYPE_SET, TYPE_STRING, TYPE_ZSET, Doomed
 from libkv.structures.alloc cimport Heap, heap_free
 from libkv.structures.hash cimport hash_free_some
 from libkv.structures.list cimport list_free_some

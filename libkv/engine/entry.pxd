@@ -97,4 +97,13 @@ cdef inline void entry_set_clock(Entry* e, uint32_t clock) noexcept nogil:
     e.clock[1] = (clock >> 8) & 255
     e.clock[2] = (clock >> 16) & 255
 
-cdef size_t entry_bytes(Entry* e) noexcept nogil        # of the entry's own allocation
+cdef inline size_t entry_bytes(Entry* e) noexcept nogil:
+    """Of the entry's own allocation."""
+    cdef char* v = entry_value(e)
+    cdef size_t n
+    if (e.kind & 15) != 0:              # a collection
+        return v - <char*>e + 8
+    if (e.kind >> 4) == STR_INLINE:
+        prefixed_read(v, &n)
+        return v - <char*>e + prefixed_size(n)
+    return v - <char*>e + (8 if (e.kind >> 4) == STR_INT else 24)

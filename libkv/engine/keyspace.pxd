@@ -41,10 +41,11 @@ cdef Entry* keyspace_set_int(Ctx* c, Db* db, Arg* key, int64_t v) noexcept nogil
 cdef Entry* keyspace_set_raw(Ctx* c, Db* db, Arg* key, size_t n, size_t keep, char** bytes) noexcept nogil
     # makes the string n bytes long, "raw", with spare capacity, its first `keep` bytes kept, keeps the expiry;
     # the caller fills *bytes.  Key may be absent.
-cdef bint keyspace_delete(Ctx* c, Db* db, Arg* key) noexcept nogil                        # True: it was there; large values go in slices
+cdef bint keyspace_delete(Ctx* c, Db* db, Arg* key) noexcept nogil    # True: it was there; large values go in slices
 cdef Entry* keyspace_expire(Ctx* c, Db* db, Arg* key, Entry* e, int64_t when) noexcept nogil     # when = -1: persist
-cdef int keyspace_move(Ctx* c, Db* from_, Arg* key, Db* to, Arg* new_key) noexcept nogil  # value and expiry; target must be absent; 0 or -1
-cdef void keyspace_flush(Ctx* c, Db* db, bint now) noexcept nogil                         # all keys; unless `now`, freed in slices
+cdef int keyspace_move(Ctx* c, Db* from_, Arg* key, Db* to, Arg* new_key) noexcept nogil
+    # value and expiry; the target must be absent; 0 or -1
+cdef void keyspace_flush(Ctx* c, Db* db, bint now) noexcept nogil     # all keys; unless `now`, freed in slices
 cdef inline void keyspace_doom(Kv* kv, int type, Cell* cell) noexcept nogil:
     """Frees a collection, in slices when it is large."""
     doom_collection(kv, type, cell)
@@ -66,4 +67,4 @@ cdef void keyspace_step(Kv* kv, int buckets) noexcept nogil                     
 cdef uint32_t keyspace_lfu_now(Kv* kv, Entry* e) noexcept nogil                           # OBJECT FREQ
 cdef int keyspace_check(Kv* kv) noexcept nogil                                            # 0, or what is broken
 cdef int keyspace_init(Kv* kv, int n_dbs) noexcept nogil
-cdef void keyspace_refresh_time(Kv* kv) noexcept nogil                                    # reads the clocks into kv.now, kv.mono, kv.lru_clock
+cdef void keyspace_refresh_time(Kv* kv) noexcept nogil                # reads the clocks into kv.now, kv.mono, kv.lru_clock

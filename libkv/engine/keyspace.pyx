@@ -7,23 +7,22 @@ from libkv.engine.call cimport propagate, propagating
 from libkv.engine.clock cimport clock_monotonic, clock_wall, ticks, ticks_ns
 from libkv.engine.doom cimport doom_entries, doom_entry_value, doom_order
 from libkv.engine.entry cimport (
-    E_RAW, E_TTL, ENTRY_KEY, INLINE_MAX, STR_HEAP, STR_INLINE, STR_INT, entry_after_key, entry_bytes, entry_cell,
+    E_RAW, E_TTL, ENTRY_KEY, INLINE_MAX, STR_HEAP, STR_INLINE, STR_INT, entry_after_key, entry_bytes,
     entry_clock, entry_expire, entry_key, entry_layout, entry_set_cell, entry_set_clock, entry_string, entry_type,
     entry_value,
 )
 from libkv.engine.reply cimport reply_wrong_type
-from libkv.engine.types cimport EVENT_EXPIRED, EVENT_GENERIC, TYPE_STRING
-from libkv.engine.watch cimport watch_touch_all
-from libkv.structures.alloc cimport heap_alloc, heap_free, heap_resize, heap_size
+from libkv.engine.types cimport EVENT_EXPIRED, TYPE_STRING
+from libkv.structures.alloc cimport MOVES, heap_alloc, heap_free, heap_resize, heap_size
 from libkv.structures.number cimport number_parse_i64
 from libkv.structures.order cimport (
-    ORDER_BY_POINTER, Order, OrderIter, order_check, order_first, order_init, order_insert, order_remove,
+    ORDER_BY_POINTER, OrderIter, order_check, order_first, order_init, order_insert, order_remove,
     order_replace, order_find,
 )
 from libkv.structures.prefixed cimport prefixed_size, prefixed_write
 from libkv.structures.random cimport random_next
 from libkv.structures.table cimport (
-    Table, TableIter, table_check, table_find, table_fit, table_init, table_insert, table_iter, table_next,
+    TableIter, table_check, table_find, table_fit, table_init, table_insert, table_iter, table_next,
     table_random, table_remove, table_step,
 )
 
@@ -59,7 +58,6 @@ cdef uint32_t fresh_clock(Kv* kv) noexcept nogil:
 cdef void touch_lfu(Kv* kv, Entry* e) noexcept nogil:
     """Redis's logarithmic counter: halves nothing, decays by one each lfu-decay-time minutes, and grows with a
     probability that falls with its value."""
-    cdef uint32_t clock = entry_clock(e)
     cdef uint32_t minutes = <uint32_t>((kv.now // 60000) & 0xffff)
     cdef uint32_t counter = keyspace_lfu_now(kv, e)
     cdef double chance
@@ -281,7 +279,7 @@ cdef bint overwrite(Ctx* c, Db* db, Entry* old, int layout, int flags, int64_t e
     cdef char* v
     cdef size_t head
     cdef int64_t was
-    if (old.kind & 15) != TYPE_STRING or (old.kind >> 4) == STR_HEAP or (old.flags & E_TTL) != flags:
+    if MOVES or (old.kind & 15) != TYPE_STRING or (old.kind >> 4) == STR_HEAP or (old.flags & E_TTL) != flags:
         return False
     v = entry_value(old)
     head = v - <char*>old
@@ -317,7 +315,7 @@ cdef Entry* keyspace_set_int(Ctx* c, Db* db, Arg* key, int64_t v) noexcept nogil
     cdef int flags = 0
     cdef int64_t expire = -1
     if old != NULL:
-        if (old.kind & 15) == TYPE_STRING and (old.kind >> 4) == STR_INT:
+        if not MOVES and (old.kind & 15) == TYPE_STRING and (old.kind >> 4) == STR_INT:
             memcpy(entry_value(old), &v, 8)
             return old
         expire = entry_expire(old)
@@ -452,14 +450,18 @@ cdef int keyspace_move(Ctx* c, Db* from_, Arg* key, Db* to, Arg* new_key) noexce
     cdef char* v = entry_value(old)
     cdef size_t value = bytes - (v - <char*>old)
     cdef int64_t expire = entry_expire(old)
+    cdef void** slot = table_find(c.heap, &to.keys, new_key.p, new_key.n, arg_hash(c.heap, new_key))
+    cdef Entry* there = <Entry*>slot[0] if slot != NULL else NULL
     cdef Entry* e = entry_new(c, new_key, entry_type(old), entry_layout(old), old.flags, expire, value)
     if e == NULL:
         return -1
     memcpy(entry_value(e), v, value)
     entry_set_clock(e, entry_clock(old))
-    if entry_put(c, to, new_key, NULL, e) != 0:
+    if entry_put(c, to, new_key, there, e) != 0:
         heap_free(c.heap, e, entry_bytes_of(new_key, old.flags, value))
         return -1
+    if there != NULL:
+        doom_entry_value(c.kv, there)
     take_out(c.heap, from_, key, old)
     heap_free(c.heap, old, bytes)
     return 0

@@ -11,6 +11,7 @@ from libkv.structures.number cimport number_parse_i64
 cdef enum:
     UNTRUSTED_ARGS = 10         # before AUTH: arguments of a command, and bytes of each
     UNTRUSTED_BULK = 16384
+    NO_NUMBER = -4611686018427387904    # what read_length makes of a line that is none: below every limit
 
 
 cdef void parser_init(Parser* ps) noexcept nogil:
@@ -73,7 +74,7 @@ cdef int read_length(Parser* ps, const char* base, size_t n, const char* too_lon
         return PARSE_MORE
     v[0] = -1
     if not number_parse_i64(p, q - p, v):
-        v[0] = <int64_t>-1 << 62        # no number: below every limit
+        v[0] = NO_NUMBER
     ps.pos = q + 2 - base
     return PARSE_COMMAND
 
@@ -90,7 +91,7 @@ cdef int parser_next(Parser* ps, const char* base, size_t n, Arg* room, int room
         state = read_length(ps, base, n, b"too big mbulk count string", &v)
         if state != PARSE_COMMAND:
             return state
-        if v > 0x7fffffff or v < -(<int64_t>1 << 31):
+        if v > 0x7fffffff or v == NO_NUMBER:
             return fail(ps, b"invalid multibulk length")
         if v > UNTRUSTED_ARGS and not ps.trusted:
             return fail(ps, b"unauthenticated multibulk length")
@@ -114,7 +115,13 @@ cdef int array_next(Parser* ps, const char* base, size_t n, Arg* room, int room_
             if ps.pos >= n:
                 break
             if UNLIKELY(base[ps.pos] != c"$"):
-                snprintf(ps.text, sizeof(ps.text), b"expected '$', got '%c'", base[ps.pos])
+                # Redis looks for the line's end first, and finds none behind a NUL
+                if base[ps.pos] == 0 or memchr(base + ps.pos, 13, n - ps.pos) == NULL:
+                    if n - ps.pos > INLINE_MAX_LINE:
+                        return fail(ps, b"too big bulk count string")
+                    break
+                snprintf(ps.text, sizeof(ps.text), b"expected '$', got '%c'",
+                         base[ps.pos] if base[ps.pos] != 13 and base[ps.pos] != 10 else 32)
                 return fail(ps, ps.text)
             state = read_length(ps, base, n, b"too big bulk count string", &ps.bulk)
             if UNLIKELY(state != PARSE_COMMAND):
@@ -235,7 +242,7 @@ cdef int inline_next(Parser* ps, const char* base, size_t n, Arg** argv, int* ar
     cdef int count = 0
     cdef int i
     cdef size_t start
-    if newline == NULL:
+    if newline == NULL or memchr(base, 0, newline - base) != NULL:      # Redis finds no line end behind a NUL
         if n > INLINE_MAX_LINE:
             return fail(ps, b"too big inline request")
         return PARSE_MORE

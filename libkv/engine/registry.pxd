@@ -96,11 +96,11 @@ cdef int command_keys(Command* cmd, Arg* argv, int argc, int* positions, uint32_
     # more than room are counted but not written
 
 cdef const char* command_flag_name(int bit) noexcept nogil                     # "write", ...; bit < FLAG_NAMES
-cdef int command_flag_told(int i) noexcept nogil                               # the bit that COMMAND tells at place i < FLAGS_TOLD
+cdef int command_flag_told(int i) noexcept nogil                   # the bit that COMMAND tells at place i < FLAGS_TOLD
 cdef const char* command_category_name(int bit) noexcept nogil                 # "keyspace", ... (no @); bit < CATEGORY_NAMES
 cdef const char* command_key_flag_name(int bit) noexcept nogil                 # "RO", ...; bit < KEY_FLAG_NAMES
 cdef int command_category(const char* p, size_t n) noexcept nogil              # the bit's number, any case; -1: no such
 cdef Command* command_find_full(const char* p, size_t n) noexcept nogil        # "get" or "config|get", any case; NULL
 cdef Command* command_of(Arg* argv, int argc) noexcept nogil                   # the subcommand, where argv names one; NULL
 
-cdef int registry_bind(str full_name, command_fn f) except -1   # import time only, e.g. registry_bind("config|get", cmd_config_get)
+cdef int registry_bind(str full_name, command_fn f) except -1   # at import: registry_bind("config|get", cmd_config_get)

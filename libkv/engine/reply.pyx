@@ -1,7 +1,7 @@
 """Replies as RESP2 or RESP3 bytes (contract: reply.pxd; RESP3: https://github.com/redis/redis-specifications)."""
 
 from libc.stdio cimport snprintf
-from libc.string cimport memcpy, strlen
+from libc.string cimport strlen
 
 from libkv.engine.registry cimport Command
 from libkv.structures.buffer cimport buffer_insert

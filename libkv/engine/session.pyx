@@ -23,7 +23,7 @@ from libkv.engine.types cimport (
 )
 from libkv.engine.watch cimport watch_clear
 from libkv.structures.alloc cimport LIKELY, UNLIKELY
-from libkv.structures.buffer cimport Buffer, buffer_add, buffer_free, buffer_init, buffer_room
+from libkv.structures.buffer cimport buffer_add, buffer_free, buffer_init, buffer_room
 from libkv.structures.siphash cimport siphash
 
 cdef enum:
@@ -174,7 +174,9 @@ cdef bint session_batch(Session* s, Job* jobs, int n) noexcept nogil:
     s.last_ms = kv.mono // 1000
     if n > 1:
         prefetch_batch(kv, c.db, jobs, n)
-    hard = <uint64_t>-1 if kv.settings.client_output_hard[0] <= 0 else <uint64_t>kv.settings.client_output_hard[0]
+    hard = <uint64_t>-1
+    if kv.settings.client_output_hard[0] > 0 and not s.flags & S_EMBEDDED:
+        hard = <uint64_t>kv.settings.client_output_hard[0]
     began = ticks()
     for i in range(n):
         mark = s.out.n
@@ -241,7 +243,7 @@ cdef bint session_consume(Session* s, const char* p, size_t n, size_t* taken) no
                 count = 0
             used += 0 if alone else jobs[count].argc
             count += 1
-            if alone or count == BATCH:
+            if alone or count == BATCH or not ps.trusted:       # AUTH decides on what may follow it
                 if not session_batch(s, jobs, count):
                     return False
                 count = used = 0
@@ -262,7 +264,6 @@ cdef bint session_consume(Session* s, const char* p, size_t n, size_t* taken) no
 
 cdef bint session_data(Session* s, const char* p, size_t n) noexcept nogil:
     cdef size_t taken = 0
-    cdef char* o
     s.received += n
     if s.flags & (S_CLOSE_AFTER | S_CLOSE_ASAP):
         return False

@@ -203,7 +203,7 @@ cdef struct Kv:
     # counters
     uint64_t dirty              # changes, ever
     Stats stats
-    CommandStats* command_stats # by Command.id
+    CommandStats* command_stats  # by Command.id
     int n_command_stats
     ErrorStat errors[128]
     int n_errors

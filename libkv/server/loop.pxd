@@ -100,7 +100,7 @@ cdef struct Loop:
     Conn* closes
     Conn* mores                 # read as far as the buffer went: they are read again before the next wait
     int64_t now_us              # monotonic, read once an iteration
-    int64_t timers[LOOP_TIMERS] # when due, monotonic us; 0 = off
+    int64_t timers[LOOP_TIMERS]  # when due, monotonic us; 0 = off
     int64_t gap_us              # running mean of the time from "nothing to do" to the next event
     int listeners[LOOP_LISTENERS]
     int n_listeners

@@ -298,6 +298,7 @@ cdef class NativeServer:
 
     def start(self):
         cdef int error
+        self.store.enter()              # a running server uses its store until stop()
         with nogil:
             lock_take(self.s.kv)
             self.s.kv.shutdown_asked = False
@@ -307,6 +308,7 @@ cdef class NativeServer:
         loop_timer(&self.s.loop, CRON, 1)
         error = server_thread(self.s)
         if error:
+            self.store.leave()
             raise OSError(error, "the server's thread can't be started")
         self.started = True
 
@@ -323,6 +325,7 @@ cdef class NativeServer:
         self.joined = True
         with nogil:
             server_stop(self.s)
+        self.store.leave()
 
     @property
     def ended(self):

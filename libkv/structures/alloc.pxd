@@ -62,7 +62,8 @@ cdef void heap_free_slow(Heap* h, void* p, size_t n) noexcept nogil
 cdef void* heap_resize(Heap* h, void* p, size_t old, size_t n) noexcept nogil     # realloc; p NULL and old 0: alloc
 cdef void* heap_zeroed(Heap* h, size_t n) noexcept nogil                          # 64-byte aligned and zero; n a multiple of 64
 cdef void heap_zeroed_free(Heap* h, void* p, size_t n) noexcept nogil
-cdef void heap_zeroed_drop(Heap* h, void* p, size_t n, size_t from_, size_t to) noexcept nogil  # give whole pages of [from_, to) back early
+cdef void heap_zeroed_drop(Heap* h, void* p, size_t n, size_t from_, size_t to) noexcept nogil
+    # gives whole pages of [from_, to) back early
 cdef void* big_new(size_t n) noexcept nogil             # a large piece (n > SMALL_MAX) of no heap yet; any thread
 cdef void big_free(void* p) noexcept nogil
 cdef void heap_adopt(Heap* h, void* p, size_t n) noexcept nogil     # big_new's piece becomes heap h's
@@ -77,10 +78,16 @@ cdef extern from *:
     #else
     #define KV_SLABS 1
     #endif
+    #ifdef KEEPKV_DEBUG
+    #define KV_MOVES 1          /* entries move at every write, so that a stale pointer fails at once */
+    #else
+    #define KV_MOVES 0
+    #endif
     """
     bint LIKELY "KV_LIKELY"(bint) noexcept nogil
     bint UNLIKELY "KV_UNLIKELY"(bint) noexcept nogil
     const bint SLABS "KV_SLABS"
+    const bint MOVES "KV_MOVES"
 
 cdef inline size_t heap_size(size_t n) noexcept nogil:
     """What a piece of n bytes occupies."""

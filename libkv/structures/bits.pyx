@@ -1,7 +1,8 @@
 """Rows of bits (contract: bits.pxd).
 
 Words are 64 bits, read through memcpy.  Counting uses the processor's own instruction where it has one (asked at run
-time, since a wheel is built for the oldest processor) and adding in parallel within a word otherwise (Knuth, TAOCP 7.1.3).
+time, since a wheel is built for the oldest processor) and adding in parallel within a word otherwise (Knuth, TAOCP
+7.1.3).
 """
 
 from libc.stdint cimport INT64_MAX
@@ -55,12 +56,21 @@ cdef extern from *:
     #define kv_bits_count_words kv_bits_count_plain
     #endif
 
+    /* Steps over whole 32 bytes of nothing. */
+    static uint64_t kv_bits_skip(const uint8_t *p, uint64_t at, uint64_t end, uint64_t nothing) {
+        while (end - at >= 32 && !((kv_bits_word(p + at) ^ nothing) | (kv_bits_word(p + at + 8) ^ nothing)
+                                   | (kv_bits_word(p + at + 16) ^ nothing) | (kv_bits_word(p + at + 24) ^ nothing)))
+            at += 32;
+        return at;
+    }
+
     static inline int kv_bits_of_byte(uint8_t b) { return __builtin_popcount(b); }
     static inline int kv_bits_leading(uint8_t b) { return __builtin_clz((unsigned int)b) - 24; }   /* b != 0 */
     """
     uint64_t kv_bits_count_words(const uint8_t* p, size_t words) noexcept nogil
     uint64_t kv_bits_count_plain(const uint8_t* p, size_t words) noexcept nogil
     uint64_t kv_bits_word(const uint8_t* p) noexcept nogil
+    uint64_t kv_bits_skip(const uint8_t* p, uint64_t at, uint64_t end, uint64_t nothing) noexcept nogil
     int kv_bits_of_byte(uint8_t b) noexcept nogil
     int kv_bits_leading(uint8_t b) noexcept nogil
 
@@ -104,7 +114,7 @@ cdef int64_t bits_find(const uint8_t* p, uint64_t first, uint64_t last, bint bit
     cdef uint64_t nothing = 0 if bit else ~<uint64_t>0
     cdef uint8_t byte = part(p[a] ^ flip, a, first, last)
     while byte == 0:
-        a += 1
+        a = kv_bits_skip(p, a + 1, end, nothing)
         while a + 8 < end and kv_bits_word(p + a) == nothing:
             a += 8
         if a >= end:
@@ -130,7 +140,8 @@ cdef void combine_block(int op, uint8_t* out, size_t n, const uint8_t* p, size_t
             out[i] ^= p[i]
 
 
-cdef void bits_combine(int op, uint8_t* out, size_t n, const uint8_t** source, const size_t* length, int sources) noexcept nogil:
+cdef void bits_combine(int op, uint8_t* out, size_t n, const uint8_t** source, const size_t* length,
+                       int sources) noexcept nogil:
     cdef size_t at = 0
     cdef size_t block
     cdef size_t have

@@ -21,9 +21,9 @@
 #                01nnnnnn nnnnnnnn   XZERO   n + 1 registers are 0       (1 to 16384), high bits first
 #                1vvvvvnn            VAL     n + 1 registers are v + 1   (1 to 4 registers, values 1 to 32)
 #
-# A string may come from outside: nothing here trusts it.  hll_header_valid() looks at the header and, of a dense one, at
-# the length; the runs are checked as they are walked, and -1 means that they are broken.  Nothing here allocates: a
-# sketch is changed in a place of HLL_ROOM bytes.
+# A string may come from outside: nothing here trusts it, but hll_header_valid() must have been asked first; it looks at
+# the header and, of a dense one, at the length.  The runs are checked as they are walked, and -1 means that they are
+# broken.  Nothing here allocates: a sketch is changed in a place of HLL_ROOM bytes.
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
@@ -58,17 +58,18 @@ cdef inline uint8_t hll_encoding(const uint8_t* p) noexcept nogil:
 
 cdef bint hll_header_valid(const uint8_t* p, size_t n) noexcept nogil
 cdef void hll_new(Sketch* s) noexcept nogil                             # a sparse one that has seen nothing, estimate 0
-cdef int hll_place(const char* p, size_t n, uint32_t* index) noexcept nogil     # an element's register, and the value for it
+cdef int hll_place(const char* p, size_t n, uint32_t* index) noexcept nogil     # its register, and the value for it
 cdef int hll_add(Sketch* s, const char* p, size_t n, size_t sparse_most) noexcept nogil
-    # an element: 1: a register grew, 0: none did, -1: broken (unchanged); a sparse one that would grow past sparse_most bytes
-    # becomes dense
-cdef int hll_raise(Sketch* s, uint32_t index, uint8_t value, size_t sparse_most) noexcept nogil   # the same for one register
+    # an element: 1: a register grew, 0: none did, -1: broken (unchanged); a sparse one that would grow past sparse_most
+    # bytes becomes dense
+cdef int hll_raise(Sketch* s, uint32_t index, uint8_t value, size_t sparse_most) noexcept nogil
+    # the same for one register
 cdef int hll_to_dense(Sketch* s) noexcept nogil                         # 0, or -1: broken (unchanged)
 cdef int hll_merge(uint8_t* registers, const uint8_t* p, size_t n) noexcept nogil
     # each of HLL_REGISTERS bytes becomes the larger one of itself and the sketch's register; 0, or -1: broken
-cdef int hll_estimate(const uint8_t* p, size_t n, uint64_t* estimate) noexcept nogil     # computed anew; 0, or -1: broken
+cdef int hll_estimate(const uint8_t* p, size_t n, uint64_t* estimate) noexcept nogil   # computed; 0, or -1: broken
 cdef uint64_t hll_estimate_registers(const uint8_t* registers) noexcept nogil
-cdef int hll_check(const uint8_t* p, size_t n) noexcept nogil           # 0, or the number of the invariant that is broken
+cdef int hll_check(const uint8_t* p, size_t n) noexcept nogil           # 0, or the number of the broken invariant
 
 cdef inline bint hll_cached(const uint8_t* p, uint64_t* estimate) noexcept nogil:
     """The estimate in the header; False: it is stale."""

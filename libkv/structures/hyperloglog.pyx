@@ -65,7 +65,7 @@ cdef inline uint64_t word(const char* p, size_t n) noexcept nogil:
 
 
 cdef int hll_place(const char* p, size_t n, uint32_t* index) noexcept nogil:
-    """The low bits of the hash choose the register; the value is the place of the first 1 in the rest (1: the lowest)."""
+    """The low bits of the hash choose the register; the value is the place of the lowest 1 in the rest, from 1 on."""
     cdef uint64_t h = murmur(p, n)
     cdef int rank = 1
     index[0] = <uint32_t>(h & (HLL_REGISTERS - 1))
@@ -262,7 +262,7 @@ cdef int hll_merge(uint8_t* registers, const uint8_t* p, size_t n) noexcept nogi
 # ---- estimating
 
 cdef double sigma(double x) noexcept nogil:
-    """x + the sum over k >= 1 of x ** (2 ** k) * 2 ** (k - 1): the share of the registers that are 0."""
+    """x + the sum over k >= 1 of x ** (2 ** k) * 2 ** (k - 1): x is the share of the registers that are 0."""
     cdef double factor = 1
     cdef double sum = x
     cdef double before = -1
@@ -277,7 +277,7 @@ cdef double sigma(double x) noexcept nogil:
 
 
 cdef double tau(double x) noexcept nogil:
-    """(1 - x - the sum over k >= 1 of (1 - x ** (2 ** -k)) ** 2 * 2 ** -k) / 3: the share of the registers that are full."""
+    """(1 - x - the sum over k >= 1 of (1 - x ** (2 ** -k)) ** 2 * 2 ** -k) / 3: x is the share that is not full."""
     cdef double factor = 1
     cdef double sum = 1 - x
     cdef double before = -1
@@ -292,8 +292,8 @@ cdef double tau(double x) noexcept nogil:
 
 
 cdef uint64_t estimate_histogram(const uint32_t* count) noexcept nogil:
-    """Ertl's estimator; count[v]: how many registers are v.  From 2 ** 63 on (registers that no elements give) it is 2 ** 63:
-    the cached number's top bit says stale, so Redis's and ours are computed each time."""
+    """Ertl's estimator; count[v]: how many registers are v.  Registers that no elements give can lead beyond 63 bits:
+    that is 2 ** 63, as on Redis's processors, and never valid as a cached estimate, since its top bit says stale."""
     cdef double m = HLL_REGISTERS
     cdef double estimate
     cdef double z = m * tau((m - count[HLL_RANKS + 1]) / m)

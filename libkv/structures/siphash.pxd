@@ -17,7 +17,7 @@ cdef inline uint64_t siphash(const uint64_t* seed, const char* p, size_t n) noex
     cdef uint64_t last = <uint64_t>n << 56
     cdef size_t words = n >> 3
     cdef size_t i
-    cdef int r
+    cdef int _r
     for i in range(words + 1):
         if i < words:
             memcpy(&m, p + i * 8, 8)
@@ -28,7 +28,7 @@ cdef inline uint64_t siphash(const uint64_t* seed, const char* p, size_t n) noex
         v0 += v3; v3 = sip_rotl(v3, 21) ^ v0; v2 += v1; v1 = sip_rotl(v1, 17) ^ v2; v2 = sip_rotl(v2, 32)
         v0 ^= m
     v2 ^= 0xff
-    for r in range(3):
+    for _r in range(3):
         v0 += v1; v1 = sip_rotl(v1, 13) ^ v0; v0 = sip_rotl(v0, 32); v2 += v3; v3 = sip_rotl(v3, 16) ^ v2
         v0 += v3; v3 = sip_rotl(v3, 21) ^ v0; v2 += v1; v1 = sip_rotl(v1, 17) ^ v2; v2 = sip_rotl(v2, 32)
     return v0 ^ v1 ^ v2 ^ v3

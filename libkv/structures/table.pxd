@@ -56,10 +56,10 @@ cdef void** table_find_slow(Heap* h, Table* t, const char* key, size_t n, uint64
 cdef int table_insert(Heap* h, Table* t, void* item, uint64_t hash) noexcept nogil      # key must be absent; 0 or -1
 cdef void table_remove(Heap* h, Table* t, void** slot, uint64_t hash) noexcept nogil    # takes the item out, does not free it
 cdef void table_release(Heap* h, Table* t) noexcept nogil                       # frees the buckets, not the items
-cdef bint table_free_some(Heap* h, Table* t, table_item_free f, uint64_t budget) noexcept nogil # True: all gone
+cdef bint table_free_some(Heap* h, Table* t, table_item_free f, uint64_t budget) noexcept nogil  # True: all gone
 cdef bint table_step(Heap* h, Table* t, int n) noexcept nogil                   # moves up to n buckets; True: more to do
 cdef void table_fit(Heap* h, Table* t) noexcept nogil                           # starts shrinking when it is nearly empty
-cdef void* table_random(Table* t, Random* r) noexcept nogil                     # fair enough: uniform over buckets' chains, then items
+cdef void* table_random(Table* t, Random* r) noexcept nogil                # fair enough: uniform over buckets' chains, then items
 cdef uint64_t table_scan(Table* t, uint64_t cursor, table_visit visit, void* arg) noexcept nogil
 cdef void table_iter(TableIter* it, Table* t) noexcept nogil
 cdef void* table_next(TableIter* it) noexcept nogil                             # NULL at the end; no insert or remove meanwhile

@@ -2,8 +2,8 @@
 
 from libc.string cimport memset
 
-from libkv.structures.alloc cimport heap_alloc, heap_free, heap_zeroed, heap_zeroed_drop, heap_zeroed_free
-from libkv.structures.random cimport random_below, random_next
+from libkv.structures.alloc cimport heap_zeroed, heap_zeroed_drop, heap_zeroed_free
+from libkv.structures.random cimport random_below
 from libkv.structures.siphash cimport siphash
 
 cdef enum:

@@ -1,9 +1,20 @@
 from typing import Any
 
+from typing_extensions import disjoint_base
+
+from libvrrp.config import AUTH_TYPES as AUTH_TYPES
 from libvrrp.config import Config, Router
 from libvrrp.fsm.events import Action, Event
+from libvrrp.fsm.table import INPUTS as INPUTS
+from libvrrp.fsm.table import OPERATIONS as OPERATIONS
+from libvrrp.fsm.table import STATES as STATES
+from libvrrp.fsm.table import TABLE as TABLE
 from libvrrp.fsm.table import Row
 
+FAILURE_FIELDS: tuple[str, ...]
+PLAIN_EVENTS: dict[type[Event], int]
+
+@disjoint_base
 class Node:
     config: Config
     def __init__(self, config: Config, table: tuple[Row, ...] = ...) -> None: ...

@@ -108,9 +108,15 @@ class Host:
         """Reads links and addresses, removes what an earlier life left behind, and starts all routers."""
         if self._thread is not None or self._closed:
             raise VrrpError("a Host is started once")
-        self._vmacs.require(self.config.routers)
-        self._filter.require(self.config.routers)
-        self._worker.prepare()
+        try:
+            self._vmacs.require(self.config.routers)
+            self._filter.require(self.config.routers)
+            self._worker.prepare()
+        except BaseException:
+            self._worker.dismiss_guardian()
+            self._vmacs.close()
+            self._filter.close()
+            raise
         self._start_thread()
         atexit.register(self.stop)
         self._apply(KIND["start"])
@@ -129,6 +135,7 @@ class Host:
         if self._thread is None or self._closed or os.getpid() != self._owner:
             raise VrrpError("only a Host that runs can take a new configuration")
         Worker(Node(config), self._told, False, 0.0)  # what it would refuse, it refuses here
+        self._vmacs.require(config.routers)
         old, node = self._worker, self._worker.node
         new = {router.name: router for router in config.routers}
         old.stop_running()
@@ -145,7 +152,7 @@ class Host:
         self._worker.take_over(old)
         self.config = config
         old.dismiss_guardian()
-        self._vmacs.require(config.routers)
+        self._vmacs.prune(config.routers)
         self._filter.require(config.routers)
         self._worker.prepare()
         self._worker.carry_out([action for action in actions if action.kind != "DELETE"])

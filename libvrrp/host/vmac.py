@@ -73,13 +73,16 @@ class VirtualMacs:
         self.refused: list[str] = []
 
     def require(self, routers: tuple[Router, ...]) -> None:
-        """Makes what the routers need and is not there, and removes what they no longer need."""
-        wanted = {router.device: router for router in routers if router.use_vmac}
+        """Makes what the routers need and is not there.  Raises VrrpError for a name that something else has."""
+        for router in routers:
+            if router.use_vmac and router.device not in self._made:
+                self._make(router.device, router)
+
+    def prune(self, routers: tuple[Router, ...]) -> None:
+        """Removes what the routers do not need."""
+        wanted = {router.device for router in routers if router.use_vmac}
         for name in [name for name in self._made if name not in wanted]:
             self._remove(name)
-        for name, router in wanted.items():
-            if name not in self._made:
-                self._make(name, router)
 
     def close(self) -> None:
         """Removes every macvlan and restores the sysctls."""

@@ -1,12 +1,20 @@
 from typing import Any
 
+from typing_extensions import disjoint_base
+
 from libvrrp.config import Bfd
 from libvrrp.fsm.events import Action
 from libvrrp.fsm.node import Node
+from libvrrp.fsm.table import INPUTS as INPUTS
+from libvrrp.fsm.table import STATES as STATES
 
+BFD_STATES: tuple[str, ...]
+FAILURE_FIELDS: tuple[str, ...]
+FAILURE_REASONS: tuple[str, ...]
 KIND: dict[str, int]
 SCOPES: dict[str, int]
 
+@disjoint_base
 class Worker:
     node: Node
     names: list[str | None]

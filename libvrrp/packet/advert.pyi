@@ -2,6 +2,8 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
+from typing_extensions import disjoint_base
+
 AUTH_NONE: int
 AUTH_PASS: int
 AUTH_AH: int
@@ -14,6 +16,7 @@ REASONS: tuple[str, ...]
 
 _Address = str | IPv4Address | IPv6Address
 
+@disjoint_base
 class Advert:
     def __init__(
         self,
@@ -82,6 +85,7 @@ class Advert:
     @property
     def addresses(self) -> tuple[Any, ...]: ...
 
+@disjoint_base
 class ReplayWindow:
     def accept(self, sequence: int) -> bool: ...
 

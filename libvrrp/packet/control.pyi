@@ -1,6 +1,9 @@
+from typing_extensions import disjoint_base
+
 PROBLEMS: tuple[tuple[str, str, int, int] | None, ...]
 STATES: tuple[str, ...]
 
+@disjoint_base
 class ControlPacket:
     def __init__(
         self,

@@ -242,6 +242,7 @@ TYPES = [
     "I8",
     "u99999999999999999999",
 ]
+FITTING = ["u1", "i1", "u7", "u8", "i8", "u63", "i64", "i33"]
 FIELD_OFFSETS = [
     "0",
     "5",
@@ -285,7 +286,7 @@ def test_fields(one):
             pair.same("BITFIELD", "k", "GET", kind, at)
             pair.same("BITFIELD_RO", "k", "GET", kind, at)
         for step in ["SET", "INCRBY"]:
-            for number in NUMBERS:
+            for number in NUMBERS if kind in FITTING else NUMBERS[:1]:
                 for overflow in [(), ("OVERFLOW", "wrap"), ("overflow", "SAT"), ("OVERFLOW", "FAIL")]:
                     fresh()
                     same_with_state(pair, "BITFIELD", "k", *overflow, step, kind, "13", number)
@@ -319,13 +320,19 @@ def test_places_of_fields(one):
 def test_grammar_of_bitfield(one):
     pair, fresh = one
     for words in [
-        "", "GET", "GET u8", "GET u8 0 SET", "SET u8 0", "SET u8 0 1 2", "INCRBY u8 0", "OVERFLOW", "OVERFLOW foo", "OVERFLOW SAT",
-        "OVERFLOW SAT OVERFLOW FAIL", "foo", "GET u8 0 foo", "GET x8 0 foo", "SET u8 x 1", "SET x8 x x", "SET u8 x x", "GET u8 0 GET u8 #1",
-        "SET u8 0 1 GET u8 0 INCRBY u8 0 255", "OVERFLOW FAIL INCRBY u2 100 5 OVERFLOW SAT INCRBY u2 100 5 OVERFLOW WRAP INCRBY u2 100 5",
-        "OVERFLOW FAIL SET u2 900 5", "OVERFLOW FAIL SET u2 900 5 GET u8 0", "OVERFLOW SAT GET u8 0", "SET u8 900 0", "SET u8 900 0 SET u8 0 0",
-        "INCRBY i64 0 9223372036854775807 INCRBY i64 0 1", "OVERFLOW SAT INCRBY i64 0 9223372036854775807 INCRBY i64 0 1",
+        "", "GET", "GET u8", "GET u8 0 SET", "SET u8 0", "SET u8 0 1 2", "INCRBY u8 0", "OVERFLOW", "OVERFLOW foo",
+        "OVERFLOW SAT",
+        "OVERFLOW SAT OVERFLOW FAIL", "foo", "GET u8 0 foo", "GET x8 0 foo", "SET u8 x 1", "SET x8 x x",
+        "SET u8 x x", "GET u8 0 GET u8 #1",
+        "SET u8 0 1 GET u8 0 INCRBY u8 0 255",
+        "OVERFLOW FAIL INCRBY u2 100 5 OVERFLOW SAT INCRBY u2 100 5 OVERFLOW WRAP INCRBY u2 100 5",
+        "OVERFLOW FAIL SET u2 900 5", "OVERFLOW FAIL SET u2 900 5 GET u8 0", "OVERFLOW SAT GET u8 0",
+        "SET u8 900 0", "SET u8 900 0 SET u8 0 0",
+        "INCRBY i64 0 9223372036854775807 INCRBY i64 0 1",
+        "OVERFLOW SAT INCRBY i64 0 9223372036854775807 INCRBY i64 0 1",
         "OVERFLOW SAT INCRBY i64 0 -9223372036854775808 INCRBY i64 0 -9223372036854775808",
-        "OVERFLOW SAT INCRBY u63 0 -9223372036854775808", "OVERFLOW SAT SET u63 1 -1 INCRBY u63 1 1", "get u8 0 set u8 0 1 incrby u8 0 1",
+        "OVERFLOW SAT INCRBY u63 0 -9223372036854775808", "OVERFLOW SAT SET u63 1 -1 INCRBY u63 1 1",
+        "get u8 0 set u8 0 1 incrby u8 0 1",
     ]:  # fmt: skip
         for name in ["BITFIELD", "BITFIELD_RO"]:
             fresh()
@@ -392,7 +399,8 @@ def test_effects(pair):
     pair.store.record_effects()
     pair.same("SETBIT", "k", 9, 1)
     assert pair.store.take_effects().count(b"SETBIT") == 1
-    for args in [("SETBIT", "k", 9, 1), ("GETBIT", "k", 9), ("BITFIELD", "k", "GET", "u8", 0), ("BITFIELD_RO", "k", "GET", "u8", 0),
+    for args in [("SETBIT", "k", 9, 1), ("GETBIT", "k", 9), ("BITFIELD", "k", "GET", "u8", 0),
+                 ("BITFIELD_RO", "k", "GET", "u8", 0),
                  ("BITCOUNT", "k"), ("BITFIELD", "k", "SET", "u1", 9, 1), ("BITOP", "AND", "none", "none"),
                  ("BITFIELD", "k", "OVERFLOW", "FAIL", "SET", "u1", 9, 2)]:  # fmt: skip
         pair.same(*args)
@@ -405,8 +413,10 @@ def test_effects(pair):
 
 def test_watched_keys(pair):
     """What is no change does not fail a transaction."""
-    for args in [("SETBIT", "k", 1, 1), ("SETBIT", "k", 1, 1), ("BITFIELD", "k", "SET", "u8", 0, 64), ("BITFIELD", "k", "SET", "u8", 0, 65),
-                 ("BITFIELD", "k", "GET", "u8", 0), ("BITOP", "NOT", "k", "k"), ("BITOP", "AND", "k", "none"), ("BITOP", "AND", "k", "none"),
+    for args in [("SETBIT", "k", 1, 1), ("SETBIT", "k", 1, 1), ("BITFIELD", "k", "SET", "u8", 0, 64),
+                 ("BITFIELD", "k", "SET", "u8", 0, 65),
+                 ("BITFIELD", "k", "GET", "u8", 0), ("BITOP", "NOT", "k", "k"), ("BITOP", "AND", "k", "none"),
+                 ("BITOP", "AND", "k", "none"),
                  ("BITFIELD", "k", "OVERFLOW", "FAIL", "SET", "u8", 0, 300)]:  # fmt: skip
         pair.same("WATCH", "k")
         pair.same(*args)
@@ -417,9 +427,12 @@ def test_watched_keys(pair):
 
 def test_without_memory_a_command_changes_nothing():
     commands = [
-        ("SETBIT", "short", 50000, 1), ("SETBIT", "number", 3, 1), ("SETBIT", "new", 3, 1), ("SETBIT", "long", 200000, 1),
-        ("BITOP", "OR", "short", "long", "number"), ("BITOP", "NOT", "new", "long"), ("BITOP", "AND", "list", "short"),
-        ("BITFIELD", "short", "SET", "u8", 4000, 255), ("BITFIELD", "new", "SET", "u8", 4000, 255), ("BITFIELD", "long", "GET", "u8", 4000),
+        ("SETBIT", "short", 50000, 1), ("SETBIT", "number", 3, 1), ("SETBIT", "new", 3, 1),
+        ("SETBIT", "long", 200000, 1),
+        ("BITOP", "OR", "short", "long", "number"), ("BITOP", "NOT", "new", "long"),
+        ("BITOP", "AND", "list", "short"),
+        ("BITFIELD", "short", "SET", "u8", 4000, 255), ("BITFIELD", "new", "SET", "u8", 4000, 255),
+        ("BITFIELD", "long", "GET", "u8", 4000),
         ("BITOP", "AND", "new", "digits", "digits"),
     ]  # fmt: skip
     refused = 0

@@ -96,8 +96,10 @@ def test_creation_and_access(pair):
     pair.same("SET", "text", "hello")
     pair.same("SET", "number", 7)
     for key in ("list", "text", "number"):
-        for args in [("PFADD", key), ("PFADD", key, "a"), ("PFCOUNT", key), ("PFCOUNT", "k", key), ("PFCOUNT", key, "k"), ("PFMERGE", key),
-                     ("PFMERGE", "k", key), ("PFMERGE", "new", "k", key), ("PFMERGE", key, "k"), ("PFDEBUG", "ENCODING", key)]:  # fmt: skip
+        for args in [("PFADD", key), ("PFADD", key, "a"), ("PFCOUNT", key), ("PFCOUNT", "k", key),
+                     ("PFCOUNT", key, "k"), ("PFMERGE", key),
+                     ("PFMERGE", "k", key), ("PFMERGE", "new", "k", key), ("PFMERGE", key, "k"),
+                     ("PFDEBUG", "ENCODING", key)]:  # fmt: skip
             with_changes(pair, *args)
             pair.same("OBJECT", "ENCODING", key)
     for args in [("PFADD",), ("PFCOUNT",), ("PFMERGE",), ("PFSELFTEST", "x")]:
@@ -168,10 +170,13 @@ def test_strings_from_outside(pair):
     real = pair.real.call("GET", "real").split(b"\r\n", 1)[1][:-2]
     full = DENSE[:16] + b"\xff" * 12288
     mostly = DENSE[:16] + bytes.fromhex("f33ccf") * 4096
-    sketches = [NEW, DENSE, full, mostly, real, HEADER, HEADER[:15], DENSE[:-1], DENSE + b"\0", b"HYLL\x02" + NEW[5:], NEW + b"\0", NEW + b"\x80",
-                HEADER + b"\x7f\xfe\0", HEADER + b"\x7f\xfe\x80", HEADER + b"\x7f\xfe", HEADER + b"\xff" * 4096, HEADER + b"\xff" * 4097,
+    sketches = [NEW, DENSE, full, mostly, real, HEADER, HEADER[:15], DENSE[:-1], DENSE + b"\0",
+                b"HYLL\x02" + NEW[5:], NEW + b"\0", NEW + b"\x80",
+                HEADER + b"\x7f\xfe\0", HEADER + b"\x7f\xfe\x80", HEADER + b"\x7f\xfe",
+                HEADER + b"\xff" * 4096, HEADER + b"\xff" * 4097,
                 HEADER + b"\x40\x00" * 16384, HEADER + b"\x00" * 16384, HEADER + b"\x00" * 16383,
-                b"HYLL\x01\1\2\3" + b"\x05" + bytes(7) + b"\x7f\xff", b"HYLL\x01\1\2\3" + b"\x05" + bytes(6) + b"\x80\x7f\xff"]  # fmt: skip
+                b"HYLL\x01\1\2\3" + b"\x05" + bytes(7) + b"\x7f\xff",
+                b"HYLL\x01\1\2\3" + b"\x05" + bytes(6) + b"\x80\x7f\xff"]  # fmt: skip
     for _ in range(300):
         data = bytearray(real)
         for _ in range(rnd.randrange(1, 4)):
@@ -179,8 +184,10 @@ def test_strings_from_outside(pair):
         if not cut(data):
             sketches.append(bytes(data))
     for data in sketches:
-        for args in [("PFADD", "k", rnd.randrange(1000)), ("PFADD", "k"), ("PFCOUNT", "k"), ("PFCOUNT", "k", "real"), ("PFMERGE", "k", "real"),
-                     ("PFMERGE", "t", "k"), ("PFDEBUG", "TODENSE", "k"), ("PFDEBUG", "DECODE", "k"), ("PFDEBUG", "ENCODING", "k")]:  # fmt: skip
+        for args in [("PFADD", "k", rnd.randrange(1000)), ("PFADD", "k"), ("PFCOUNT", "k"),
+                     ("PFCOUNT", "k", "real"), ("PFMERGE", "k", "real"),
+                     ("PFMERGE", "t", "k"), ("PFDEBUG", "TODENSE", "k"), ("PFDEBUG", "DECODE", "k"),
+                     ("PFDEBUG", "ENCODING", "k")]:  # fmt: skip
             pair.same("DEL", "t")
             pair.same("SET", "k", data)
             with_changes(pair, *args)
@@ -239,8 +246,10 @@ def test_replayed_effects(pair, seed):
 def test_effects(pair):
     pair.store.record_effects()
     for args, told in [
-        (("PFADD", "k"), 1), (("PFADD", "k"), 0), (("PFADD", "k", "x"), 1), (("PFADD", "k", "x"), 0), (("PFCOUNT", "k"), 1), (("PFCOUNT", "k"), 0),
-        (("PFCOUNT", "k", "k"), 0), (("PFMERGE", "k", "none"), 1), (("PFMERGE", "new"), 1), (("PFDEBUG", "ENCODING", "k"), 0),
+        (("PFADD", "k"), 1), (("PFADD", "k"), 0), (("PFADD", "k", "x"), 1), (("PFADD", "k", "x"), 0),
+        (("PFCOUNT", "k"), 1), (("PFCOUNT", "k"), 0),
+        (("PFCOUNT", "k", "k"), 0), (("PFMERGE", "k", "none"), 1), (("PFMERGE", "new"), 1),
+        (("PFDEBUG", "ENCODING", "k"), 0),
         (("PFDEBUG", "TODENSE", "k"), 1), (("PFDEBUG", "TODENSE", "k"), 0), (("PFSELFTEST",), 0),
     ]:  # fmt: skip
         pair.same(*args)
@@ -248,7 +257,8 @@ def test_effects(pair):
 
 
 def test_watched_keys(pair):
-    for args in [("PFADD", "k"), ("PFADD", "k"), ("PFCOUNT", "k"), ("PFCOUNT", "k"), ("PFADD", "k", "a"), ("PFADD", "k", "a"), ("PFMERGE", "k"),
+    for args in [("PFADD", "k"), ("PFADD", "k"), ("PFCOUNT", "k"), ("PFCOUNT", "k"), ("PFADD", "k", "a"),
+                 ("PFADD", "k", "a"), ("PFMERGE", "k"),
                  ("PFCOUNT", "k", "none"), ("PFCOUNT", "k")]:  # fmt: skip
         pair.same("WATCH", "k")
         pair.same(*args)
@@ -259,9 +269,12 @@ def test_watched_keys(pair):
 
 def test_without_memory_a_command_changes_nothing():
     commands = [
-        ("PFADD", "new"), ("PFADD", "new", "a", "b"), ("PFADD", "small", *"abcdefgh"), ("PFADD", "long", *range(1000, 1050)),
-        ("PFADD", "small", *range(3000)), ("PFMERGE", "new", "small"), ("PFMERGE", "small", "dense"), ("PFMERGE", "new", "dense"),
-        ("PFDEBUG", "TODENSE", "small"), ("PFDEBUG", "GETREG", "long"), ("PFCOUNT", "small"), ("PFCOUNT", "small", "long"),
+        ("PFADD", "new"), ("PFADD", "new", "a", "b"), ("PFADD", "small", *"abcdefgh"),
+        ("PFADD", "long", *range(1000, 1050)),
+        ("PFADD", "small", *range(3000)), ("PFMERGE", "new", "small"), ("PFMERGE", "small", "dense"),
+        ("PFMERGE", "new", "dense"),
+        ("PFDEBUG", "TODENSE", "small"), ("PFDEBUG", "GETREG", "long"), ("PFCOUNT", "small"),
+        ("PFCOUNT", "small", "long"),
         ("PFADD", "dense", "z"),
     ]  # fmt: skip
     refused = 0

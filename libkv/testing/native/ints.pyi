@@ -3,6 +3,7 @@ from typing import Self
 from typing_extensions import disjoint_base
 
 def validate(data: bytes, deep: bool = True) -> bool: ...
+
 @disjoint_base
 class Ints:
     def __new__(cls, data: bytes | None = None, seed: int = 1) -> Self: ...

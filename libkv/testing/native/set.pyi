@@ -4,6 +4,7 @@ from typing import Self
 from typing_extensions import disjoint_base
 
 def slabs() -> bool: ...
+
 @disjoint_base
 class Set:
     max_ints: int

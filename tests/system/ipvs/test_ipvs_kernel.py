@@ -43,6 +43,7 @@ def outcome(tmp_path_factory):
 
 
 @pytest.mark.root
+@pytest.mark.xdist_group("ipvs-kernel")  # one boot, whatever the number of workers
 @pytest.mark.timeout(320)
 @pytest.mark.parametrize("name", FILES)
 def test_inside(outcome, name):

@@ -72,10 +72,12 @@ def test_ours_is_master_and_keepalived_takes_over(lab, kind):
     ours = lab.agent(1, 200, **settings)
     assert lab.wait_owner(1, address)
     lab.keepalived(2, body, priority=100)
-    assert not until(lambda: lab.owners(address) != [1], 2.5), "keepalived believes our adverts"
+    assert not until(lambda: lab.owners(address) != [1], 2.5 if "v2" in kind else 1.2), (
+        "keepalived believes our adverts"
+    )
     ours.stop()
     assert lab.wait_owner(2, address), "a graceful stop"
-    assert ours.status()["dropped"] == {} and ours.status()["conflicts"] == 0
+    assert set(ours.status()["dropped"]) <= {"router stopped or faulty"} and ours.status()["conflicts"] == 0
 
 
 @needs_keepalived
@@ -86,13 +88,15 @@ def test_keepalived_is_master_and_ours_takes_over(lab, kind):
     theirs = lab.keepalived(1, body, priority=200)
     assert until(lambda: lab.owners(address) == [1])
     ours = lab.agent(2, 100, **settings)
-    assert not until(lambda: lab.owners(address) != [1], 2.5), "we believe keepalived's adverts"
+    assert not until(lambda: lab.owners(address) != [1], 2.5 if "v2" in kind else 1.2), (
+        "we believe keepalived's adverts"
+    )
     theirs.stop()
     assert lab.wait_owner(2, address)
     ours.stop()
     status = ours.status()
     assert status["priority_zero_received"] >= 1 and status["adverts_received"] >= 2
-    assert status["dropped"] == {}, "every one of keepalived's adverts is believed"
+    assert set(status["dropped"]) <= {"router stopped or faulty"}, "every one of keepalived's adverts is believed"
 
 
 @needs_keepalived
@@ -146,7 +150,8 @@ def test_virtual_macs_of_both(lab, ours_first):
     assert until(lambda: held(2) and not held(1))
     if not ours_first:
         second.stop()
-        assert second.status()["dropped"] == {} and second.status()["adverts_received"] >= 5
+        status = second.status()
+        assert set(status["dropped"]) <= {"router stopped or faulty"} and status["adverts_received"] >= 5
 
 
 class Frr:
@@ -217,7 +222,8 @@ def test_frr_is_master_and_ours_takes_over(lab, frr):
     theirs.processes[1].send(signal.SIGTERM)
     assert until(lambda: ours.state() == "Master")
     ours.stop()
-    assert ours.status()["adverts_received"] > 10 and ours.status()["dropped"] == {}
+    assert ours.status()["adverts_received"] > 10
+    assert set(ours.status()["dropped"]) <= {"router stopped or faulty"}
 
 
 @needs_frr

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import dns.message
-import liars
+import ipvs_liars as liars
 import pytest
 
 from libipvs.checks import (
@@ -95,7 +95,11 @@ def test_honest_servers_come_up(host):
     def answer(data):
         return dns.message.make_response(dns.message.from_wire(data)).to_wire()
 
-    with liars.Server(liars.honest) as web, liars.Server(liars.mail) as mail, liars.Datagrams(answer) as names:
+    with (
+        liars.Server(liars.honest) as web,
+        liars.Server(liars.mail) as mail,
+        liars.Datagrams(answer) as names,
+    ):
         assert verdict(host, HttpCheck(here(web.port), RISING, urls=PAGES)).reason == "HTTP status 200, digest"
         assert verdict(host, HttpCheck(here(web.port), RISING, urls=(Url("/"), *PAGES))).up
         assert verdict(host, TcpCheck(here(web.port), RISING)).up
@@ -288,7 +292,14 @@ def test_no_socket_or_process_is_left_behind(tmp_path):
     before, started_before = sorted(os.listdir("/proc/self/fd")), children()
     _, context = liars.certificates(tmp_path)
     timing = Timing(delay_loop=0.01, retry=0, delay_before_retry=0, connect_timeout=0.03, warmup=0.01)
-    behaviours = [liars.honest, liars.silent, liars.reset, liars.half_answer, liars.gibberish, liars.unavailable]
+    behaviours = [
+        liars.honest,
+        liars.silent,
+        liars.reset,
+        liars.half_answer,
+        liars.gibberish,
+        liars.unavailable,
+    ]
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(liars.Server(behaviour)) for behaviour in behaviours]
         tls = stack.enter_context(liars.Server(liars.honest, context))

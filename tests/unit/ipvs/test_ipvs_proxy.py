@@ -394,7 +394,7 @@ def test_addresses_in_use_foreign_and_free(plane, echoes):
 
 def test_what_it_cannot_do_is_refused_by_name(plane):
     for service, feature in [
-        (VirtualService.udp("127.0.0.1", 53), "udp"),
+        (VirtualService.udp("127.0.0.1", 53, one_packet=True), "one-packet"),
         (VirtualService.sctp("127.0.0.1", 53), "sctp"),
         (VirtualService.fwmark(1), "fwmark"),
         (VirtualService.tcp("127.0.0.1", 0, persistence=60), "port"),
@@ -437,3 +437,165 @@ def test_auto_says_what_it_picked(caplog, monkeypatch):
     with libipvs.open("auto") as plane:
         assert f"data plane: {plane.name}" in caplog.text
         assert plane.name in ("kernel", "proxy")
+
+
+def test_a_supervised_pool_on_the_proxy(tmp_path, plane, echoes):
+    """Everything together, without any kernel's help: checks, the sorry server, draining, real connections."""
+    from libipvs.checks import Host, Target, TcpCheck, Timing
+    from libipvs.supervisor import Member, SupervisedPool, Supervisor
+
+    fast = Timing(delay_loop=0.1, retry=0, connect_timeout=1.0, warmup=0)
+    one, two, sorry = echoes(b"1"), echoes(b"2"), echoes(b"s")
+    service = VirtualService.tcp("127.0.0.1", free_port(), "rr")
+    members = [Member(real(echo), (TcpCheck(Target("127.0.0.1", echo.port), fast),)) for echo in (one, two)]
+    with contextlib.closing(Host(seed=1)) as host:
+        supervisor = Supervisor(plane, host, tmp_path / "owned.json")
+        supervisor.load([SupervisedPool(service, members, sorry=real(sorry), drain=10.0)])
+
+        def present():
+            return {entry.server.port for entry in plane.service(service.key).servers}
+
+        def run_until(wanted):
+            end = time.monotonic() + 15
+            while present() != wanted and time.monotonic() < end:
+                host.run_once(0.05)
+            assert present() == wanted
+
+        assert {dial_name(service, None) for _ in range(4)} == {b"1", b"2"}
+        one.close()
+        run_until({two.port})
+        assert {dial_name(service, None) for _ in range(4)} == {b"2"}
+        with dial(service) as held:
+            assert held.recv(1) == b"2"
+            supervisor.load([SupervisedPool(service, members[:1], sorry=real(sorry), drain=10.0)])
+            assert present() == {two.port, sorry.port}  # the second drains, the first is still known to be down
+            assert {dial_name(service, None) for _ in range(4)} == {b"s"}
+            held.sendall(b"x")
+            assert held.recv(1) == b"x"
+        run_until({sorry.port})
+        supervisor.stop()
+        assert plane.services() == []
+
+
+class Answers:
+    """A UDP server that puts its name before what it hears."""
+
+    def __init__(self, name):
+        self.name = name
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(0.05)
+        self.port = self.socket.getsockname()[1]
+        self.stopping = False
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self):
+        while not self.stopping:
+            with contextlib.suppress(TimeoutError):
+                data, peer = self.socket.recvfrom(65536)
+                self.socket.sendto(self.name + data, peer)
+
+    def close(self):
+        self.stopping = True
+        self.thread.join()
+        self.socket.close()
+
+
+@pytest.fixture
+def answers():
+    with contextlib.ExitStack() as stack:
+
+        def make(name):
+            made = Answers(name)
+            stack.callback(made.close)
+            return made
+
+        yield make
+
+
+def udp_client(stack, source="127.0.0.1"):
+    client = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    client.bind((source, 0))
+    client.settimeout(10)
+    return client
+
+
+def ask(client, service, data=b"?"):
+    client.sendto(data, (service.address, service.port))
+    answer, peer = client.recvfrom(65536)
+    assert peer == (service.address, service.port)
+    return answer
+
+
+def free_udp_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def test_udp_flows(plane, answers):
+    one, two = answers(b"1"), answers(b"2")
+    service = VirtualService.udp("127.0.0.1", free_udp_port(), "rr")
+    reconcile(plane, [Pool(service, (real(one), real(two)))], ())
+    with contextlib.ExitStack() as stack:
+        clients = [udp_client(stack) for _ in range(4)]
+        names = [ask(client, service) for client in clients]
+        assert sorted(names) == [b"1?", b"1?", b"2?", b"2?"]
+        assert [ask(client, service) for client in clients] == names  # a flow stays with its server
+        assert plane.open_flows == 4
+        big = os.urandom(60_000)
+        assert ask(clients[0], service, big)[1:] == big
+        assert ask(clients[0], service, b"")[1:] == b""
+        until(lambda: plane.service(service.key).stats.out_bytes == 16 + 60_002)
+        status = plane.service(service.key)
+        assert (status.stats.connections, status.stats.in_bytes) == (4, 8 + 60_000)
+        # A server that leaves takes its flows with it: the clients move on with their next datagram.
+        plane.delete_server(service.key, real(one).key)
+        until(lambda: plane.open_flows == 2)
+        assert [ask(client, service) for client in clients] == [b"2?"] * 4
+        plane.delete_service(service.key)
+        until(lambda: plane.open_flows == 0)
+        again = VirtualService.udp("127.0.0.1", service.port, "rr")
+        plane.add_service(again)
+        with pytest.raises(Refused, match="in use"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            taken.bind(("127.0.0.1", 0))
+            plane.add_service(VirtualService.udp("127.0.0.1", taken.getsockname()[1], "rr"))
+
+
+def test_silent_udp_flows_are_forgotten_and_refusals_survived(answers):
+    before = sorted(os.listdir("/proc/self/fd"))
+    with Proxy(udp_timeout=0.3, seed=1) as plane, contextlib.ExitStack() as stack:
+        one = answers(b"1")
+        service = VirtualService.udp("127.0.0.1", free_udp_port(), "rr", persistence=60)
+        reconcile(plane, [Pool(service, (real(one),))], ())
+        clients = [udp_client(stack, f"127.0.0.{i}") for i in range(2, 30)]
+        assert {ask(client, service) for client in clients} == {b"1?"}
+        assert plane.open_flows == 28
+        until(lambda: plane.open_flows == 0)
+        assert sum(entry.active + entry.inactive for entry in plane.service(service.key).servers) == 0
+        dead = VirtualService.udp("127.0.0.1", free_udp_port(), "rr")
+        plane.add_service(dead)
+        client = clients[0]
+        client.sendto(b"x", (dead.address, dead.port))  # nobody may take it: dropped
+        plane.add_server(dead.key, RealServer("127.0.0.1", free_udp_port(), "nat"))
+        for _ in range(3):
+            client.sendto(b"x", (dead.address, dead.port))  # refused by ICMP
+            time.sleep(0.05)
+        assert ask(client, service) == b"1?"
+    until(lambda: len(os.listdir("/proc/self/fd")) == len(before) + 1)  # the server's own
+
+
+def test_many_udp_flows_keep_their_answers_apart(plane, answers):
+    service = VirtualService.udp("127.0.0.1", free_udp_port(), "sh", flags=["sh-port"])
+    reconcile(plane, [Pool(service, tuple(real(answers(b"%d" % i)) for i in range(3)))], ())
+    with contextlib.ExitStack() as stack:
+        clients = [udp_client(stack, f"127.0.{i // 100}.{1 + i % 100}") for i in range(300)]
+        for turn in range(3):
+            for start in range(0, 300, 50):  # more at once may overflow a small receive buffer
+                group = list(enumerate(clients))[start : start + 50]
+                for number, client in group:
+                    client.sendto(b"%d/%d" % (number, turn), (service.address, service.port))
+                for number, client in group:
+                    assert client.recvfrom(100)[0][1:] == b"%d/%d" % (number, turn)
+        assert plane.open_flows == 300

@@ -1,7 +1,7 @@
 """Reconciling: the wanted table is reached, with the fewest changes, from anywhere, whatever fails on the way."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ipvs_tables import pools, tables
 
@@ -68,6 +68,7 @@ def smallest(before, after):
     return count
 
 
+@settings(max_examples=50)
 @given(two_tables())
 def test_reaches_the_wanted_table_with_the_fewest_changes(both):
     before, after = both
@@ -85,6 +86,7 @@ def test_reaches_the_wanted_table_with_the_fewest_changes(both):
     assert len(str(dry).splitlines()) == max(len(dry), 1)
 
 
+@settings(max_examples=50)
 @given(two_tables(), st.data())
 def test_foreign_services_stay(both, data):
     before, after = both
@@ -118,6 +120,7 @@ class Breaking(Memory):
             raise Refused("broken after it")
 
 
+@settings(max_examples=50)
 @given(two_tables(), st.integers(0, 30), st.booleans())
 def test_converges_after_a_failure_anywhere(both, at, after_it):
     before, after = both

@@ -22,7 +22,9 @@ def test_random_life(seed):
         action = rng.random()
         if action < 0.5 or not live:
             zeroed = rng.random() < 0.1
-            heap.alloc(number, rng.choice([64, 128, 1024, 2048, 65536, 1 << 19]) if zeroed else rng.choice(SIZES), zeroed)
+            heap.alloc(
+                number, rng.choice([64, 128, 1024, 2048, 65536, 1 << 19]) if zeroed else rng.choice(SIZES), zeroed
+            )
             live.append(number)
             if zeroed:
                 zeroes.add(number)

@@ -204,7 +204,7 @@ def test_headers():
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=40), changes, st.data())
 def test_broken_sketches(junk, steps, data):
-    """Bytes changed, cut off or added: reading says so or gives what the runs say; writing leaves it valid or untouched."""
+    """Bytes changed, cut off or added: reading says so or gives the runs; writing leaves it valid or untouched."""
     whole = HyperLogLog()
     for index, value in steps:
         whole.raise_register(index, min(value, 32))

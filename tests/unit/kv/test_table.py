@@ -12,7 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from libkv.testing.native.table import Keys, siphash_of
 
-KEYS = st.integers(0, 400).map(lambda i: b"k%d" % i) | st.binary(max_size=8) | st.integers(250, 260).map(lambda n: b"x" * n)
+KEYS = (
+    st.integers(0, 400).map(lambda i: b"k%d" % i)
+    | st.binary(max_size=8)
+    | st.integers(250, 260).map(lambda n: b"x" * n)
+)
 
 
 class TableMachine(RuleBasedStateMachine):

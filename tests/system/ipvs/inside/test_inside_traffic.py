@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 
-import laboratory
+import ipvs_laboratory
 import pytest
 
 from libipvs.checks import Host, HttpCheck, Target, TcpCheck, Timing, Url
@@ -22,12 +22,12 @@ FAST = Timing(delay_loop=0.3, retry=1, delay_before_retry=0.1, connect_timeout=1
 
 @pytest.fixture(scope="module")
 def servers():
-    laboratory.build()
-    webs = {name: laboratory.Web(name) for name in ("rs1", "rs2")}
+    ipvs_laboratory.build()
+    webs = {name: ipvs_laboratory.Web(name) for name in ("rs1", "rs2")}
     yield webs
     for web in webs.values():
         web.stop()
-    laboratory.tear_down()
+    ipvs_laboratory.tear_down()
 
 
 def real(number, method, family):
@@ -39,15 +39,15 @@ def real(number, method, family):
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("method", ["nat", "dr", "tun"])
 def test_forwarding(kernel, servers, method, family):
-    vip = laboratory.VIPS["nat" if method == "nat" else "lan", family]
+    vip = ipvs_laboratory.VIPS["nat" if method == "nat" else "lan", family]
     service = VirtualService.tcp(vip, 80, "rr")
     one, two = real(1, method, family), real(2, method, family)
     reconcile(kernel, [Pool(service, (one, two))], ())
-    seen = [laboratory.get(vip) for _ in range(6)]
+    seen = [ipvs_laboratory.get(vip) for _ in range(6)]
     assert set(seen) == {"rs1", "rs2"}
     assert seen[0::2] == [seen[0]] * 3 and seen[1::2] == [seen[1]] * 3
     reconcile(kernel, [Pool(service.with_(scheduler="wrr"), (one.with_(weight=2), two))], {service.key})
-    assert Counter(laboratory.get(vip) for _ in range(9)) == {"rs1": 6, "rs2": 3}
+    assert Counter(ipvs_laboratory.get(vip) for _ in range(9)) == {"rs1": 6, "rs2": 3}
     table = kernel.service(service.key)
     assert sum(entry.active + entry.inactive for entry in table.servers) >= 15
     ours = [entry for entry in connections() if entry.virtual == vip]
@@ -56,10 +56,10 @@ def test_forwarding(kernel, servers, method, family):
 
 
 def test_persistence_sticks(kernel, servers):
-    vip = laboratory.VIPS["nat", 4]
+    vip = ipvs_laboratory.VIPS["nat", 4]
     service = VirtualService.tcp(vip, 80, "rr", persistence=60)
     reconcile(kernel, [Pool(service, (real(1, "nat", 4), real(2, "nat", 4)))], ())
-    assert len({laboratory.get(vip) for _ in range(6)}) == 1
+    assert len({ipvs_laboratory.get(vip) for _ in range(6)}) == 1
     assert sum(entry.persistent for entry in kernel.service(service.key).servers) == 1
 
 
@@ -91,13 +91,13 @@ def following(kernel, tmp_path):
 
 
 def test_a_pool_follows_its_servers(kernel, ipvsadm, servers, following):
-    vip = laboratory.VIPS["nat", 4]
+    vip = ipvs_laboratory.VIPS["nat", 4]
     foreign = VirtualService.tcp("10.99.0.1", 99, "lc")
     kernel.add_service(foreign)
     kernel.add_server(foreign.key, RealServer("10.99.0.2", 99, upper=5))
     before = ipvsadm("-Ln", "-t", "10.99.0.1:99")
     service = VirtualService.tcp(vip, 80, "rr")
-    web = laboratory.Web("director", 8088)
+    web = ipvs_laboratory.Web("director", 8088)
     sorry = RealServer("10.20.0.1", 8088, "nat")
     pool = SupervisedPool(service, (http_member(1), http_member(2)), sorry=sorry)
     following.supervisor.load([pool])
@@ -109,16 +109,16 @@ def test_a_pool_follows_its_servers(kernel, ipvsadm, servers, following):
     try:
         following.host.run_for(0.8)
         assert present() == {one, two}
-        assert Counter(laboratory.get(vip) for _ in range(6)) == {"rs1": 3, "rs2": 3}
+        assert Counter(ipvs_laboratory.get(vip) for _ in range(6)) == {"rs1": 3, "rs2": 3}
         servers["rs1"].stop()
         following.until(lambda: present() == {two}, "the dead server leaves")
-        assert {laboratory.get(vip) for _ in range(4)} == {"rs2"}
+        assert {ipvs_laboratory.get(vip) for _ in range(4)} == {"rs2"}
         servers["rs2"].stop()
         following.until(lambda: present() == {sorry.address}, "the sorry server takes over")
-        assert laboratory.get(vip) == "director"
+        assert ipvs_laboratory.get(vip) == "director"
         servers["rs1"].start()
         following.until(lambda: present() == {one}, "the first server returns")
-        assert {laboratory.get(vip) for _ in range(4)} == {"rs1"}
+        assert {ipvs_laboratory.get(vip) for _ in range(4)} == {"rs1"}
     finally:
         web.stop()
         for server in servers.values():
@@ -132,25 +132,25 @@ def test_a_pool_follows_its_servers(kernel, ipvsadm, servers, following):
 
 def test_draining_keeps_open_connections(kernel, servers, following):
     # A port of its own: the kernel revives a server that old connections still name, with their count.
-    vip = laboratory.VIPS["lan", 4]
+    vip = ipvs_laboratory.VIPS["lan", 4]
     service = VirtualService.tcp(vip, 81, "rr")
     members = [Member(real(number, "dr", 4).with_(port=81)) for number in (1, 2)]
     following.supervisor.load([SupervisedPool(service, members, drain=20.0)])
     with contextlib.ExitStack() as stack:
         for name in ("rs1", "rs2"):
-            stack.callback(laboratory.Web(name, 81).stop)
-        held = [stack.enter_context(laboratory.connect(vip, 81)) for _ in range(2)]
-        names = [laboratory.ask(connection) for connection in held]
+            stack.callback(ipvs_laboratory.Web(name, 81).stop)
+        held = [stack.enter_context(ipvs_laboratory.connect(vip, 81)) for _ in range(2)]
+        names = [ipvs_laboratory.ask(connection) for connection in held]
         assert sorted(names) == ["rs1", "rs2"]
         following.supervisor.load([SupervisedPool(service, members[1:], drain=20.0)])
-        assert {laboratory.get(vip, 81) for _ in range(4)} == {"rs2"}
+        assert {ipvs_laboratory.get(vip, 81) for _ in range(4)} == {"rs2"}
         following.host.run_for(1.2)
-        assert [laboratory.ask(connection) for connection in held] == names
+        assert [ipvs_laboratory.ask(connection) for connection in held] == names
         assert len(following.supervisor.draining(service.key)) == 1
         held[names.index("rs1")].close()
         following.until(lambda: following.supervisor.draining(service.key) == (), "the drained server is deleted")
         assert [entry.server for entry in kernel.service(service.key).servers] == [members[1].server]
-        assert laboratory.ask(held[names.index("rs2")]) == "rs2"
+        assert ipvs_laboratory.ask(held[names.index("rs2")]) == "rs2"
 
 
 CHILD = """

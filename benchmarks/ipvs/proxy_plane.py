@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""The proxy plane beside haproxy (TCP mode, one thread), on loopback with nginx behind, in the same run.
+
+    .venv/bin/python benchmarks/ipvs/proxy_plane.py [SECONDS]
+
+Three loads: 64-KB responses on kept connections, a new connection for each small response, and one small request at a
+time (latency, also without any proxy).  Printed: requests a second as the Python client gets them, and the proxy's own
+CPU time a request, which says more where client, proxy and server share few cores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+REQUEST = b"GET /%s HTTP/1.1\r\nHost: bench\r\n\r\n"
+OURS = """
+import sys, threading
+from libipvs import Pool, RealServer, VirtualService, reconcile
+from libipvs.proxy import Proxy
+plane = Proxy()
+service = VirtualService.tcp("127.0.0.1", int(sys.argv[1]), "rr")
+reconcile(plane, [Pool(service, (RealServer("127.0.0.1", int(sys.argv[2]), "nat"),))], ())
+print("ready", flush=True)
+threading.Event().wait()
+"""
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def wait_for(port: int) -> None:
+    for _ in range(200):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.02)
+    sys.exit(f"nothing listens on port {port}")
+
+
+@contextlib.contextmanager
+def running(command: list[str], port: int) -> Iterator[int]:
+    """A process that listens on the port; its pid."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"] + ":/usr/sbin"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(port)
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def read_answer(connection: socket.socket, buffer: bytearray) -> None:
+    """One response, by its Content-Length."""
+    size = connection.recv_into(buffer)
+    head, _, _ = bytes(buffer[:600]).partition(b"\r\n\r\n")
+    left = int(head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0]) + len(head) + 4 - size
+    while left > 0:
+        left -= connection.recv_into(buffer)
+
+
+def load(kind: str, port: int, seconds: float) -> tuple[int, list[float]]:
+    """Requests done, and for "latency" the seconds that each took."""
+    buffer = bytearray(1 << 17)
+    page = b"small" if kind != "large" else b"large"
+    done, times = 0, []
+    end = time.perf_counter() + seconds
+    connection = socket.create_connection(("127.0.0.1", port))
+    while (start := time.perf_counter()) < end:
+        if kind == "connections":
+            connection.close()
+            connection = socket.create_connection(("127.0.0.1", port))
+        connection.sendall(REQUEST % page)
+        read_answer(connection, buffer)
+        done += 1
+        if kind == "latency":
+            times.append(time.perf_counter() - start)
+    connection.close()
+    return done, times
+
+
+def worker(kind: str, port: int, seconds: float, threads: int, result: multiprocessing.Queue[int]) -> None:
+    counts: list[int] = []
+    clients = [threading.Thread(target=lambda: counts.append(load(kind, port, seconds)[0])) for _ in range(threads)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    result.put(sum(counts))
+
+
+def measure(name: str, kind: str, port: int, pid: int, seconds: float) -> tuple[float, float]:
+    """(requests a second, the proxy's CPU microseconds a request)."""
+    result: multiprocessing.Queue[int] = multiprocessing.Queue()
+    before, start = cpu_seconds(pid), time.perf_counter()
+    process = multiprocessing.Process(target=worker, args=(kind, port, seconds, 4, result))
+    process.start()
+    done = result.get()
+    process.join()
+    wall, cpu = time.perf_counter() - start, cpu_seconds(pid) - before
+    print(f"  {name:10} {done / wall:9.0f} /s   {cpu / done * 1e6:7.1f} us of CPU each")
+    return done / wall, cpu / done
+
+
+def main() -> None:
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 4.0
+    path = os.environ["PATH"] + ":/usr/sbin"
+    missing = [name for name in ("nginx", "haproxy") if not shutil.which(name, path=path)]
+    if missing:
+        sys.exit(f"missing {', '.join(missing)}")
+    web, haproxy, ours = free_ports(3)
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        directory = Path(name)
+        os.chmod(directory, 0o755)
+        (directory / "small").write_bytes(b"x" * 100)
+        (directory / "large").write_bytes(b"x" * 65536)
+        (directory / "nginx.conf").write_text(
+            f"daemon off; pid {directory}/pid; error_log /dev/null; worker_processes 1;"
+            "events { worker_connections 4096; }"
+            f"http {{ access_log off; sendfile on; tcp_nodelay on; keepalive_requests 100000000;"
+            f"server {{ listen 127.0.0.1:{web} backlog=4096; root {directory}; }} }}"
+        )
+        (directory / "haproxy.cfg").write_text(
+            "global\n nbthread 1\n maxconn 4096\ndefaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n"
+            " timeout server 60s\n"
+            f"listen bench\n bind 127.0.0.1:{haproxy} backlog 4096\n server one 127.0.0.1:{web}\n"
+        )
+        stack.enter_context(running(["nginx", "-c", f"{directory}/nginx.conf", "-p", name], web))
+        theirs_pid = stack.enter_context(running(["haproxy", "-db", "-f", f"{directory}/haproxy.cfg"], haproxy))
+        ours_pid = stack.enter_context(running([sys.executable, "-c", OURS, str(ours), str(web)], ours))
+        for kind, title in (("large", "64-KB responses"), ("connections", "a connection for each small response")):
+            print(title)
+            theirs = measure("haproxy", kind, haproxy, theirs_pid, seconds)
+            mine = measure("proxy", kind, ours, ours_pid, seconds)
+            print(f"  proxy / haproxy: {mine[0] / theirs[0]:.2f} of its rate, {mine[1] / theirs[1]:.2f} of its CPU")
+        print("latency of one small request at a time (p50, p99)")
+        for name, port in (("direct", web), ("haproxy", haproxy), ("proxy", ours)):
+            times = sorted(load("latency", port, seconds / 2)[1])
+            print(f"  {name:10} {times[len(times) // 2] * 1e6:7.1f} us  {times[len(times) * 99 // 100] * 1e6:7.1f} us")
+
+
+if __name__ == "__main__":
+    main()

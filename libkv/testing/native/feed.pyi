@@ -1,0 +1,9 @@
+from typing import Self
+
+from typing_extensions import disjoint_base
+
+@disjoint_base
+class Feed:
+    def __new__(cls, seed: int = 1) -> Self: ...
+    def run(self, pieces: list[bytes]) -> tuple[int, int, bytes]: ...
+    def cron(self) -> None: ...
