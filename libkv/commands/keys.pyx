@@ -4,16 +4,15 @@ SCAN and KEYS are commands/scan; expiry times are commands/expiry.
 """
 
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy
 
 from libkv.engine.args cimport arg_int, arg_is
 from libkv.engine.entry cimport (
-    E_RAW, STR_INT, Entry, entry_cell, entry_clock, entry_expire, entry_int, entry_key, entry_layout,
+    E_RAW, STR_INT, Entry, entry_cell, entry_clock, entry_int, entry_key, entry_layout,
     entry_string, entry_type,
 )
 from libkv.engine.keyspace cimport (
-    changed, changed_n, keyspace_add, keyspace_delete, keyspace_doom, keyspace_expire, keyspace_lfu_now, keyspace_move,
-    keyspace_random, keyspace_set, keyspace_set_raw, keyspace_set_text, lookup_in, lookup_quiet, lookup_read, lookup_write,
+    changed, changed_n, keyspace_copy, keyspace_delete, keyspace_doom, keyspace_lfu_now, keyspace_move, keyspace_random,
+    lookup_in, lookup_quiet, lookup_read, lookup_write,
 )
 from libkv.engine.prefetch cimport prefetch_keys
 from libkv.engine.registry cimport registry_bind
@@ -214,34 +213,17 @@ cdef int copy_collection(Ctx* c, int type, Cell* cell, Cell* twin) noexcept nogi
     return zset_copy(c.heap, cell, twin)
 
 
-cdef Entry* copy_string(Ctx* c, Entry* e, Db* to, Arg* key) noexcept nogil:
-    """A copy of a string that OBJECT ENCODING calls what it calls the original."""
-    cdef Slice s
-    cdef char scratch[24]
-    cdef char* bytes
-    cdef Entry* twin
-    entry_string(e, scratch, &s)
-    if e.flags & E_RAW:
-        twin = keyspace_set_raw(c, to, key, s.n, 0, &bytes)
-        if twin != NULL:
-            memcpy(bytes, s.p, s.n)
-        return twin
-    if entry_layout(e) != STR_INT:
-        return keyspace_set_text(c, to, key, s.p, s.n)
-    return keyspace_set(c, to, key, s.p, s.n, -1)
-
-
 cdef Entry* copy_value(Ctx* c, Entry* e, Db* to, Arg* key) noexcept nogil:
-    """A copy of e's value under a key that is absent in `to`; NULL without memory, nothing changed."""
+    """A copy of e's value and expiry under a key, in the place of what is there; NULL without memory, nothing changed."""
     cdef Cell cell
     cdef Cell twin
     cdef Entry* made
     if entry_type(e) == TYPE_STRING:
-        return copy_string(c, e, to, key)
+        return keyspace_copy(c, e, to, key, NULL)
     entry_cell(e, &cell)
     if copy_collection(c, entry_type(e), &cell, &twin) != 0:
         return NULL
-    made = keyspace_add(c, to, key, entry_type(e), &twin)
+    made = keyspace_copy(c, e, to, key, &twin)
     if made == NULL:
         keyspace_doom(c.kv, entry_type(e), &twin)
     return made
@@ -251,8 +233,6 @@ cdef int cmd_copy(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef Db* to = c.db
     cdef bint replace = False
     cdef Entry* e
-    cdef Entry* made
-    cdef int64_t expire
     cdef int i = 3
     while i < argc:
         if arg_is(&argv[i], b"replace", 7):
@@ -273,18 +253,10 @@ cdef int cmd_copy(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     if e == NULL:
         reply_int(r, 0)
         return CALL_DONE
-    if lookup_in(c, to, &argv[2], True) != NULL:
-        if not replace:
-            reply_int(r, 0)
-            return CALL_DONE
-        keyspace_delete(c, to, &argv[2])
-    expire = entry_expire(e)
-    made = copy_value(c, e, to, &argv[2])
-    if made != NULL and expire >= 0:
-        made = keyspace_expire(c, to, &argv[2], made, expire)
-        if made == NULL:
-            keyspace_delete(c, to, &argv[2])
-    if made == NULL:
+    if lookup_in(c, to, &argv[2], True) != NULL and not replace:
+        reply_int(r, 0)
+        return CALL_DONE
+    if copy_value(c, e, to, &argv[2]) == NULL:
         reply_oom(r)
         return CALL_DONE
     changed(c, to, &argv[2], EVENT_GENERIC, b"copy_to")

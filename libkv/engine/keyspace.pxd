@@ -45,6 +45,8 @@ cdef bint keyspace_delete(Ctx* c, Db* db, Arg* key) noexcept nogil    # True: it
 cdef Entry* keyspace_expire(Ctx* c, Db* db, Arg* key, Entry* e, int64_t when) noexcept nogil     # when = -1: persist
 cdef int keyspace_move(Ctx* c, Db* from_, Arg* key, Db* to, Arg* new_key) noexcept nogil
     # value and expiry; the target must be absent; 0 or -1
+cdef Entry* keyspace_copy(Ctx* c, Entry* e, Db* to, Arg* key, Cell* twin) noexcept nogil
+    # a copy of e (a collection's own copy is `twin`) with its expiry, in the place of any value that is there
 cdef void keyspace_flush(Ctx* c, Db* db, bint now) noexcept nogil     # all keys; unless `now`, freed in slices
 cdef inline void keyspace_doom(Kv* kv, int type, Cell* cell) noexcept nogil:
     """Frees a collection, in slices when it is large."""

@@ -467,6 +467,41 @@ cdef int keyspace_move(Ctx* c, Db* from_, Arg* key, Db* to, Arg* new_key) noexce
     return 0
 
 
+cdef Entry* keyspace_copy(Ctx* c, Entry* e, Db* to, Arg* key, Cell* twin) noexcept nogil:
+    cdef char* v = entry_value(e)
+    cdef size_t value = entry_bytes(e) - (v - <char*>e)
+    cdef Entry* copy = entry_new(c, key, entry_type(e), entry_layout(e), e.flags, entry_expire(e), value)
+    cdef char* piece = NULL
+    cdef size_t n = 0
+    cdef void** slot
+    cdef Entry* old
+    if copy == NULL:
+        return NULL
+    entry_set_clock(copy, entry_clock(e))
+    memcpy(entry_value(copy), v, value)
+    if twin != NULL:
+        entry_set_cell(copy, twin)
+    elif entry_layout(e) == STR_HEAP:
+        memcpy(&n, v + 8, 8)
+        memcpy(&v, v, 8)
+        piece = <char*>heap_alloc(c.heap, n if n else 1)
+        if piece == NULL:
+            heap_free(c.heap, copy, entry_bytes_of(key, e.flags, value))
+            return NULL
+        memcpy(piece, v, n)
+        set_piece(copy, piece, n, n if n else 1)
+    slot = table_find(c.heap, &to.keys, key.p, key.n, arg_hash(c.heap, key))
+    old = <Entry*>slot[0] if slot != NULL else NULL
+    if entry_put(c, to, key, old, copy) != 0:
+        if piece != NULL:
+            heap_free(c.heap, piece, n if n else 1)
+        heap_free(c.heap, copy, entry_bytes_of(key, e.flags, value))
+        return NULL
+    if old != NULL:
+        doom_entry_value(c.kv, old)
+    return copy
+
+
 # ---- deleting
 
 cdef void take_out(Heap* h, Db* db, Arg* key, Entry* e) noexcept nogil:

@@ -27,8 +27,8 @@ cdef enum:
 
 cdef inline bint lock_try(Kv* kv) noexcept nogil:
     """Tries for about a microsecond; True: taken.  For callers that hold the GIL."""
-    cdef int i
-    for i in range(LOCK_SPINS):
+    cdef int _i
+    for _i in range(LOCK_SPINS):
         if pthread_mutex_trylock(<pthread_mutex_t*>kv.lock) == 0:
             return True
         pause()

@@ -121,7 +121,7 @@ cdef int array_next(Parser* ps, const char* base, size_t n, Arg* room, int room_
                         return fail(ps, b"too big bulk count string")
                     break
                 snprintf(ps.text, sizeof(ps.text), b"expected '$', got '%c'",
-                         base[ps.pos] if base[ps.pos] != 13 and base[ps.pos] != 10 else 32)
+                         <int>(base[ps.pos] if base[ps.pos] != 13 and base[ps.pos] != 10 else 32))
                 return fail(ps, ps.text)
             state = read_length(ps, base, n, b"too big bulk count string", &ps.bulk)
             if UNLIKELY(state != PARSE_COMMAND):

@@ -16,7 +16,7 @@ from tests.oracle.commands import Generator
 from tests.oracle.differential import Feed, Run, Served, explain, replay_effects
 from tests.resp import Wire
 
-REGRESSIONS: list[int] = []
+REGRESSIONS = [1019, 1106, 1152, 1229, 1278, 1313]
 
 COMMANDS = 2500  # of a program
 SEEDS = 10  # of a test
