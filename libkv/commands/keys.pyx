@@ -5,13 +5,14 @@ SCAN and KEYS are commands/scan; expiry times are commands/expiry.
 
 from libc.stdint cimport int64_t
 
+from libkv.engine.access cimport access_lfu_now, access_uses_lfu
 from libkv.engine.args cimport arg_int, arg_is
 from libkv.engine.entry cimport (
     E_RAW, STR_INT, Entry, entry_cell, entry_clock, entry_int, entry_key, entry_layout,
     entry_string, entry_type,
 )
 from libkv.engine.keyspace cimport (
-    changed, changed_n, keyspace_copy, keyspace_delete, keyspace_doom, keyspace_lfu_now, keyspace_move, keyspace_random,
+    changed, changed_n, keyspace_copy, keyspace_delete, keyspace_doom, keyspace_move, keyspace_random,
     lookup_in, lookup_quiet, lookup_read, lookup_write,
 )
 from libkv.engine.prefetch cimport prefetch_keys
@@ -266,10 +267,6 @@ cdef int cmd_copy(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
 
 # ---- OBJECT
 
-cdef bint lfu_selected(Ctx* c) noexcept nogil:
-    return c.kv.settings.maxmemory_policy == 1 or c.kv.settings.maxmemory_policy == 5
-
-
 cdef int cmd_object_encoding(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef Entry* e = lookup_quiet(c, &argv[2])
     if e == NULL:
@@ -294,7 +291,7 @@ cdef int cmd_object_idletime(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nog
     cdef Entry* e = lookup_quiet(c, &argv[2])
     if e == NULL:
         reply_nil(r)
-    elif lfu_selected(c):
+    elif access_uses_lfu(c.kv):
         reply_error(r, b"ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching "
                        b"between policies at runtime LRU and LFU data will take some time to adjust.")
     else:
@@ -306,11 +303,11 @@ cdef int cmd_object_freq(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef Entry* e = lookup_quiet(c, &argv[2])
     if e == NULL:
         reply_nil(r)
-    elif not lfu_selected(c):
+    elif not access_uses_lfu(c.kv):
         reply_error(r, b"ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when "
                        b"switching between policies at runtime LRU and LFU data will take some time to adjust.")
     else:
-        reply_int(r, keyspace_lfu_now(c.kv, e))
+        reply_int(r, access_lfu_now(c.kv, e))
     return CALL_DONE
 
 

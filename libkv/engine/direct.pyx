@@ -6,6 +6,7 @@ only; whatever is special is refused here and goes the ordinary way.
 
 from libc.stdint cimport uint32_t, uint64_t
 
+from libkv.engine.access cimport access_uses_lfu
 from libkv.engine.clock cimport ticks, ticks_ns, wall_seconds_coarse
 from libkv.engine.entry cimport (
     E_TTL, STR_HEAP, Entry, entry_clock, entry_layout, entry_set_clock, entry_string, entry_type,
@@ -26,8 +27,8 @@ cdef Command* set_row = NULL
 
 cdef inline bint plain(Kv* kv) noexcept nogil:
     """LFU counters need the time; a slow log of everything wants the arguments."""
-    return (kv.settings.maxmemory_policy != 1 and kv.settings.maxmemory_policy != 5
-            and (kv.settings.slowlog_log_slower_than < 0 or kv.settings.slowlog_log_slower_than > 1000))
+    return (not access_uses_lfu(kv) and (kv.settings.slowlog_log_slower_than < 0
+                                         or kv.settings.slowlog_log_slower_than > 1000))
 
 
 cdef inline void read_lru_clock(Kv* kv) noexcept nogil:

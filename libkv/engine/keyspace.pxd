@@ -66,7 +66,5 @@ cdef inline void changed(Ctx* c, Db* db, Arg* key, int event_class, const char* 
 cdef bint expire_if_due(Ctx* c, Db* db, Arg* key, Entry* e) noexcept nogil                # True: it was due and is gone
 cdef int64_t active_expire(Kv* kv, int64_t budget_us) noexcept nogil                      # how many went
 cdef void keyspace_step(Kv* kv, int buckets) noexcept nogil                               # rehash steps by the cron
-cdef uint32_t keyspace_lfu_now(Kv* kv, Entry* e) noexcept nogil                           # OBJECT FREQ
 cdef int keyspace_check(Kv* kv) noexcept nogil                                            # 0, or what is broken
 cdef int keyspace_init(Kv* kv, int n_dbs) noexcept nogil
-cdef void keyspace_refresh_time(Kv* kv) noexcept nogil                # reads the clocks into kv.now, kv.mono, kv.lru_clock

@@ -3,8 +3,9 @@
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memmove, memset
 
+from libkv.engine.access cimport access_fresh, access_touch
 from libkv.engine.call cimport propagate, propagating
-from libkv.engine.clock cimport clock_monotonic, clock_wall, ticks, ticks_ns
+from libkv.engine.clock cimport clock_monotonic
 from libkv.engine.doom cimport doom_entries, doom_entry_value, doom_order
 from libkv.engine.entry cimport (
     E_RAW, E_TTL, ENTRY_KEY, INLINE_MAX, STR_HEAP, STR_INLINE, STR_INT, entry_after_key, entry_bytes,
@@ -20,71 +21,13 @@ from libkv.structures.order cimport (
     order_replace, order_find,
 )
 from libkv.structures.prefixed cimport prefixed_size, prefixed_write
-from libkv.structures.random cimport random_next
 from libkv.structures.table cimport (
     TableIter, table_check, table_find, table_fit, table_init, table_insert, table_iter, table_next,
     table_random, table_remove, table_step,
 )
 
 cdef enum:
-    LFU_START = 5               # counter of a new key (Redis's LFU_INIT_VAL)
-    CLOCK_NS = 20000            # how old the time of a batch may be
     EXPIRE_TIME_CHECK = 16      # expired keys between looks at the clock
-
-
-# ---- time
-
-cdef void keyspace_refresh_time(Kv* kv) noexcept nogil:
-    """Not more often than each CLOCK_NS: two clocks for each client of a loop's round would cost more than they tell."""
-    cdef uint64_t at = ticks()
-    if not kv.clock_fixed and kv.read_at != 0 and ticks_ns(at - kv.read_at) < CLOCK_NS:
-        return
-    kv.read_at = at if not kv.clock_fixed else 0
-    kv.now = clock_wall(kv)
-    kv.mono = clock_monotonic(kv)
-    kv.lru_clock = <uint32_t>((kv.now // 1000) & 0xffffff)
-
-
-cdef inline bint uses_lfu(Kv* kv) noexcept nogil:
-    return kv.settings.maxmemory_policy == 1 or kv.settings.maxmemory_policy == 5       # volatile-lfu, allkeys-lfu
-
-
-cdef uint32_t fresh_clock(Kv* kv) noexcept nogil:
-    if uses_lfu(kv):
-        return <uint32_t>((((kv.now // 60000) & 0xffff) << 8) | LFU_START)
-    return kv.lru_clock
-
-
-cdef void touch_lfu(Kv* kv, Entry* e) noexcept nogil:
-    """Redis's logarithmic counter: halves nothing, decays by one each lfu-decay-time minutes, and grows with a
-    probability that falls with its value."""
-    cdef uint32_t minutes = <uint32_t>((kv.now // 60000) & 0xffff)
-    cdef uint32_t counter = keyspace_lfu_now(kv, e)
-    cdef double chance
-    if counter < 255:
-        chance = 1.0 / ((counter - LFU_START if counter > LFU_START else 0) * <double>kv.settings.lfu_log_factor + 1)
-        if <double>(random_next(&kv.random) >> 11) * (1.0 / 9007199254740992.0) < chance:
-            counter += 1
-    entry_set_clock(e, (minutes << 8) | counter)
-
-
-cdef uint32_t keyspace_lfu_now(Kv* kv, Entry* e) noexcept nogil:
-    """The LFU counter after the decay that is due."""
-    cdef uint32_t clock = entry_clock(e)
-    cdef uint32_t elapsed = (<uint32_t>((kv.now // 60000) & 0xffff) - (clock >> 8)) & 0xffff
-    cdef uint32_t counter = clock & 255
-    cdef int64_t periods
-    if kv.settings.lfu_decay_time <= 0:
-        return counter
-    periods = elapsed // kv.settings.lfu_decay_time
-    return 0 if periods > counter else counter - <uint32_t>periods
-
-
-cdef inline void touch(Kv* kv, Entry* e) noexcept nogil:
-    if uses_lfu(kv):
-        touch_lfu(kv, e)
-    elif entry_clock(e) != kv.lru_clock:        # not written when it is the same: the line stays clean
-        entry_set_clock(e, kv.lru_clock)
 
 
 # ---- look-ups
@@ -106,14 +49,14 @@ cdef Entry* lookup_read(Ctx* c, Arg* key) noexcept nogil:
         c.kv.stats.misses += 1
         return NULL
     c.kv.stats.hits += 1
-    touch(c.kv, e)
+    access_touch(c.kv, e)
     return e
 
 
 cdef Entry* lookup_write(Ctx* c, Arg* key) noexcept nogil:
     cdef Entry* e = find_live(c, c.db, key)
     if e != NULL:
-        touch(c.kv, e)
+        access_touch(c.kv, e)
     return e
 
 
@@ -134,7 +77,7 @@ cdef Entry* lookup_in(Ctx* c, Db* db, Arg* key, bint write) noexcept nogil:
         else:
             c.kv.stats.hits += 1
     if e != NULL:
-        touch(c.kv, e)
+        access_touch(c.kv, e)
     return e
 
 
@@ -166,7 +109,7 @@ cdef Entry* entry_new(Ctx* c, Arg* key, int type, int layout, int flags, int64_t
         return NULL
     e.kind = <uint8_t>(type | (layout << 4))
     e.flags = <uint8_t>flags
-    entry_set_clock(e, fresh_clock(c.kv))
+    entry_set_clock(e, access_fresh(c.kv))
     prefixed_write(<char*>e + ENTRY_KEY, key.p, key.n)
     if flags & E_TTL:
         memcpy(<char*>e + head - 8, &expire, 8)
@@ -304,7 +247,7 @@ cdef bint overwrite(Ctx* c, Db* db, Entry* old, int layout, int flags, int64_t e
             memmove(v + 1, p, n)
         else:
             prefixed_write(v, p, n)
-    entry_set_clock(old, fresh_clock(c.kv))
+    entry_set_clock(old, access_fresh(c.kv))
     return True
 
 

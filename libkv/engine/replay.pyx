@@ -6,9 +6,9 @@ again.  MULTI and EXEC in the stream only group; a unit is applied command by co
 
 from libc.string cimport memset
 
+from libkv.engine.access cimport access_refresh
 from libkv.engine.args cimport arg_is
 from libkv.engine.call cimport call_execute
-from libkv.engine.keyspace cimport keyspace_refresh_time
 from libkv.engine.lock cimport lock_give, lock_take
 from libkv.engine.parser cimport PARSE_COMMAND, PARSE_NOTHING, Parser, parser_free, parser_init, parser_next
 from libkv.engine.registry cimport Command, command_find
@@ -45,7 +45,7 @@ cdef size_t replay_effects(Kv* kv, const char* p, size_t n) noexcept nogil:
     r.out = &out
     r.proto = 2
     lock_take(kv)
-    keyspace_refresh_time(kv)
+    access_refresh(kv)
     memset(&c, 0, sizeof(Ctx))
     c.kv = kv
     c.heap = kv.heap

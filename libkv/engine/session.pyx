@@ -8,9 +8,9 @@ Parsing and hashing happen outside the store's lock.
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset, strlen
 
+from libkv.engine.access cimport access_refresh
 from libkv.engine.call cimport call_command
 from libkv.engine.clock cimport ticks, ticks_ns
-from libkv.engine.keyspace cimport keyspace_refresh_time
 from libkv.engine.doom cimport doom_step
 from libkv.engine.lock cimport lock_give, lock_take
 from libkv.engine.parser cimport (
@@ -64,7 +64,7 @@ cdef Session* session_new(Kv* kv, const char* addr, const char* laddr, int fd, u
         s.next.prev = s
     kv.sessions = s
     kv.n_sessions += 1
-    keyspace_refresh_time(kv)
+    access_refresh(kv)
     s.created_ms = s.last_ms = kv.mono // 1000
     lock_give(kv)
     return s
@@ -131,7 +131,7 @@ cdef void context(Session* s, Ctx* c, Reply* r) noexcept nogil:
 cdef int session_run(Session* s, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef Ctx c
     cdef int status
-    keyspace_refresh_time(s.kv)
+    access_refresh(s.kv)
     context(s, &c, r)
     status = call_command(&c, NULL, argv, argc, r)
     if UNLIKELY(s.kv.doomed != NULL):
@@ -168,7 +168,7 @@ cdef bint session_batch(Session* s, Job* jobs, int n) noexcept nogil:
             key.hash = siphash(kv.heap.seed, key.p, key.n)
             key.hashed = True
     lock_take(kv)
-    keyspace_refresh_time(kv)
+    access_refresh(kv)
     r.out = &s.out
     context(s, &c, &r)
     s.last_ms = kv.mono // 1000
@@ -190,7 +190,7 @@ cdef bint session_batch(Session* s, Job* jobs, int n) noexcept nogil:
         if i + 1 < n and ticks_ns(ticks() - began) > BATCH_NS:
             lock_give(kv)               # others may have their turn
             lock_take(kv)
-            keyspace_refresh_time(kv)
+            access_refresh(kv)
             c.now = kv.now
             began = ticks()
     if UNLIKELY(kv.doomed != NULL):

@@ -2,11 +2,12 @@
 
 from libc.stdlib cimport calloc, free
 
+from libkv.engine.access cimport access_refresh
 from libkv.engine.clock cimport clock_monotonic, mono_ns, wall_us
 from libkv.engine.config cimport config_delete, config_new
 from libkv.engine.doom cimport doom_forget, doom_step
 from libkv.engine.info cimport info_sample
-from libkv.engine.keyspace cimport active_expire, keyspace_init, keyspace_refresh_time, keyspace_step
+from libkv.engine.keyspace cimport active_expire, keyspace_init, keyspace_step
 from libkv.engine.lock cimport lock_delete, lock_give, lock_new, lock_take
 from libkv.engine.registry cimport registry_count
 from libkv.engine.slowlog cimport slowlog_free
@@ -46,7 +47,7 @@ cdef Kv* kv_new(int databases, uint64_t seed) noexcept nogil:
     kv.heap.owner = kv
     kv.effects_db = -1
     kv.active_expire = True
-    keyspace_refresh_time(kv)
+    access_refresh(kv)
     kv.started_ms = kv.now
     kv.started_mono = kv.mono
     for i in range(40):
@@ -75,7 +76,7 @@ cdef int64_t kv_cron(Kv* kv) noexcept nogil:
     lock_take(kv)
     hz = kv.settings.hz if kv.settings.hz > 0 else 10
     if not kv.cron_paused:
-        keyspace_refresh_time(kv)
+        access_refresh(kv)
         if kv.active_expire and not kv.loading:
             active_expire(kv, CRON_EXPIRE_US * (kv.settings.active_expire_effort if kv.settings.active_expire_effort else 1))
             kv.stats.expire_cycle_us += <uint64_t>(clock_monotonic(kv) - kv.mono)

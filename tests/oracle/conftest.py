@@ -22,10 +22,21 @@ def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip("missing redis-server (Debian package redis-server)")
     home = tmp_path_factory.mktemp("redis")
     path = str(home / "redis.sock")
-    server = subprocess.Popen(
-        ["redis-server", "--port", "0", "--unixsocket", path, "--dir", str(home), "--save", "", "--appendonly", "no"]
-        + ["--enable-debug-command", "yes", "--logfile", str(home / "log")],
-    )
+    words = [
+        "redis-server",
+        "--port",
+        "0",
+        "--unixsocket",
+        path,
+        "--dir",
+        str(home),
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+    ]
+    words += ["--enable-debug-command", "yes", "--logfile", str(home / "log")]
+    server = subprocess.Popen(words)
     for _ in range(500):
         if Path(path).exists():
             break
