@@ -62,6 +62,7 @@ test-tsan: needed $(VENV)/installed
 
 bench: build packages
 	$(PY) -m benchmarks
+	$(PY) docs/build/all.py
 
 docs: build
 	$(PY) docs/build/all.py

@@ -57,7 +57,10 @@ WEIGHTS = {
 }  # fmt: skip
 
 # what the wrong number in the wrong place makes huge, or short-lived
-UNHARMED = frozenset(b"setbit bitfield setrange setex psetex getex expire pexpire expireat pexpireat".split())
+UNHARMED = frozenset(
+    b"setbit bitfield setrange setex psetex getex expire pexpire expireat pexpireat "
+    b"srandmember hrandfield zrandmember".split()
+)
 
 POOLS = {
     "string": [b"s0", b"s1", b"s2", b"n0", b"n1", b"n2"],
@@ -273,7 +276,7 @@ class Generator:
         r = self.random
         name = command[0].lower()
         if name in UNHARMED or (name == b"set" and len(command) > 4):
-            return command  # an offset too large costs gigabytes, and a short life ends when the clock says
+            return command  # an offset or a count too large costs gigabytes; a short life ends when the clock says
         words = list(command)
         at = r.randrange(len(words))
         how = r.random()

@@ -46,6 +46,13 @@ def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.wait(10)
 
 
+DEFAULTS = [
+    "hash-max-listpack-entries 128 hash-max-listpack-value 64 zset-max-listpack-entries 128 zset-max-listpack-value 64",
+    "set-max-intset-entries 512 list-max-listpack-size -2 list-compress-depth 0 hll-sparse-max-bytes 3000",
+    "maxmemory 0 maxmemory-policy noeviction proto-max-bulk-len 536870912 timeout 0",
+]
+
+
 class Pair:
     """redis-server and a libkv.Store, each with one session, given the same commands."""
 
@@ -54,6 +61,8 @@ class Pair:
         self.real.call("RESET")
         self.real.call("FLUSHALL")
         self.real.call("CONFIG", "RESETSTAT")
+        for setting in DEFAULTS:  # a test may have changed them, and the server is shared
+            assert self.real.call("CONFIG", "SET", *setting.split()) == b"+OK\r\n"
         self.store = libkv.Store(enable_debug_command="yes", **settings)
         self.ours = self.store.new_session()
         self.log: list[tuple[Any, ...]] = []

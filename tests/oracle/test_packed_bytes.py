@@ -26,7 +26,7 @@ def server(tmp_path_factory):
          "--hash-max-listpack-entries", "70000", "--hash-max-listpack-value", "70000"],
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    client = redis.Redis(unix_socket_path=path)
+    client = redis.Redis(unix_socket_path=path, socket_timeout=240)
     try:
         for _ in range(200):
             try:
@@ -38,7 +38,7 @@ def server(tmp_path_factory):
     finally:
         client.close()
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def length(data, at):
