@@ -14,8 +14,8 @@ from libkv.engine.reply cimport (
 from libkv.engine.types cimport CALL_DONE, TYPE_ZSET, Arg, Ctx, Reply
 from libkv.structures.cell cimport Cell, Slice
 from libkv.structures.zset cimport (
-    ZSET_SCRATCH, LexBound, ScoreRange, ZsetIter, zset_free, zset_iter, zset_length, zset_lex_range, zset_new, zset_next,
-    zset_remove_range, zset_score_range,
+    ZSET_SCRATCH, LexBound, ScoreRange, ZsetIter, zset_free, zset_iter, zset_length, zset_lex_range, zset_new,
+    zset_new_tree, zset_next, zset_remove_range, zset_score_range,
 )
 
 cdef enum:
@@ -156,7 +156,11 @@ cdef bint range_copy(Ctx* c, Range* q, Cell* cell, Cell* to) noexcept nogil:
     cdef double score
     cdef char scratch[ZSET_SCRATCH]
     cdef uint64_t n = q.end - q.first
-    if zset_new(c.heap, to) != 0:
+    # as Redis: by rank the size is known, and a large result is a tree from the start, where -0 keeps its sign
+    if q.by == BY_RANK and n > <uint64_t>c.kv.settings.zset_max_listpack_entries:
+        if zset_new_tree(c.heap, to, n) != 0:
+            return False
+    elif zset_new(c.heap, to) != 0:
         return False
     zset_iter(&it, cell, q.first, False)
     while n > 0 and zset_next(&it, &member, &score, scratch):

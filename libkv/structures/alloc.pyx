@@ -27,7 +27,7 @@ cdef extern from "<sys/mman.h>" nogil:
 cdef enum:
     REGION_FIRST = 1 << 20      # bytes of a store's first region; each further one doubles up to REGION_MAX
     REGION_MAX = 64 << 20
-    POOL_MAX = 16               # empty slabs that keep their pages
+    POOL_MAX = 256              # empty slabs (16 MB) that keep their pages: what is freed and filled again faults none in
     MMAP_FROM = 256 << 10       # zeroed arrays from this size on are mappings of their own
     PAGE = 4096                 # in front of such a mapping: its links and size
 

@@ -361,3 +361,22 @@ def test_random_commands(pair, seed):
     pair.finish()
     same_after_replay(pair)
     pair.same("CONFIG", "SET", "zset-max-listpack-entries", 128)
+
+
+@pytest.mark.parametrize("members", [0, 200])
+def test_minus_zero(pair, members):
+    """A listpack keeps -0 as the integer 0, a skiplist keeps the sign; which of them a result is shows."""
+    for i in range(members):
+        pair.same("ZADD", "z", i, f"m{i}")
+    pair.same("ZADD", "z", "-0", "a", "0", "b", "-0.0", "c")
+    for args in [
+        ("ZRANGESTORE", "d", "z", 0, -1), ("ZRANGESTORE", "d", "z", "-inf", "+inf", "BYSCORE", "LIMIT", 0, 3), ("ZUNIONSTORE", "d", 1, "z"),
+        ("ZUNIONSTORE", "d", 1, "z", "WEIGHTS", "-1"), ("ZINTERSTORE", "d", 2, "z", "z"), ("ZDIFFSTORE", "d", 2, "z", "x"),
+        ("COPY", "z", "d", "REPLACE"), ("ZINCRBY", "z", "-0", "b"), ("ZADD", "z", "XX", "-0", "b"),
+    ]:  # fmt: skip
+        pair.same(*args)
+        for key in ("z", "d"):
+            pair.same("OBJECT", "ENCODING", key)
+            pair.same("ZRANGE", key, 0, -1, "WITHSCORES")
+            pair.same("DEBUG", "DIGEST-VALUE", key)
+    pair.finish()
