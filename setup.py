@@ -5,7 +5,6 @@ Metadata lives in pyproject.toml.  Settings, all optional, from the environment:
 KEEPKV_ONLY=libvrrp,libkv/structures   build only what lies below these paths
 KEEPKV_SANITIZE=address,undefined      build with gcc's sanitizers (or: thread)
 KEEPKV_DEBUG=1                         no optimisation, entries move on every write
-KEEPKV_ONE_UNIT=1                      libkv's core as one translation unit (benchmarks only)
 """
 
 import os

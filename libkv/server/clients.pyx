@@ -76,7 +76,9 @@ cdef extern from "<arpa/inet.h>" nogil:
     const char* inet_ntop(int, const void*, char*, socklen_t)
 
 cdef enum:
-    KEEP_OUT = 16384            # bytes of an idle client's buffers that are kept
+    KEEP_OUT = 16384            # bytes of a client's output buffer that are kept once it is sent
+    KEEP_OUT_FEW = 262144       # the same while there are at most FEW clients: large pages faulted in anew cost more
+    FEW = 256
     IDLE_MS = 2000              # after so long without a command a client's buffers are given back
 
 cdef const char* FULL = b"-ERR max number of clients reached\r\n"
@@ -384,7 +386,7 @@ cdef void server_on_sent(void* host, Conn* conn) noexcept nogil:
     cdef Server* s = <Server*>host
     cdef Client* c = <Client*>conn
     s.writes += 1
-    buffer_trim(&c.flight, KEEP_OUT)
+    buffer_trim(&c.flight, KEEP_OUT_FEW if s.n_clients <= FEW else KEEP_OUT)
     c.carrier.transport.in_flight = 0
     c.soft_since_ms = 0
     if c.more:
