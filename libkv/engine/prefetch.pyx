@@ -6,7 +6,7 @@ the entry).  Measured at 64 commands a pipeline over 1M keys: GET costs a third 
 """
 
 from libc.stdint cimport uint8_t
-from libc.string cimport memcmp
+from libc.string cimport strcmp
 
 from libkv.engine.entry cimport Entry, entry_cell, entry_type
 from libkv.engine.keyspace cimport arg_hash
@@ -35,7 +35,7 @@ cdef const char** THIRD = [b"zadd", b"zincrby", NULL]
 cdef bint listed(const char** names, Command* cmd) noexcept nogil:
     cdef int i = 0
     while names[i] != NULL:
-        if memcmp(names[i], cmd.full, cmd.full_n + 1) == 0:
+        if strcmp(names[i], cmd.full) == 0:
             return True
         i += 1
     return False
