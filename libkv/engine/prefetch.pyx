@@ -10,7 +10,7 @@ from libc.string cimport strcmp
 
 from libkv.engine.entry cimport Entry, entry_cell, entry_type
 from libkv.engine.keyspace cimport arg_hash
-from libkv.engine.types cimport TYPE_HASH, TYPE_SET, TYPE_ZSET
+from libkv.engine.types cimport TYPE_HASH, TYPE_SET, TYPE_STRING, TYPE_ZSET
 from libkv.structures.cell cimport HASH_TABLE, SET_TABLE, ZSET_TREE, Cell
 from libkv.structures.hash cimport hash_prefetch, hash_prefetch_item
 from libkv.structures.set cimport set_prefetch, set_prefetch_member
@@ -80,8 +80,8 @@ cdef void prefetch_members(Kv* kv, Db* db, Job* jobs, int n) noexcept nogil:
             continue
         key = &jobs[i].argv[1]
         slot = table_find(kv.heap, &db.keys, key.p, key.n, key.hash)
-        if slot == NULL:
-            continue
+        if slot == NULL or entry_type(<Entry*>slot[0]) == TYPE_STRING:
+            continue                    # a short string has no room for a pointer
         entry_cell(<Entry*>slot[0], &cells[i])
         types[i] = entry_type(<Entry*>slot[0])
         member = &jobs[i].argv[at]
