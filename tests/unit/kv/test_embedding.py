@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import gc
+import os
 import pickle
 import subprocess
 import sys
@@ -354,7 +355,7 @@ def test_plugin(tmp_path):
         "no:cacheprovider",
         str(tmp_path),
     ]
-    environment = {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=environment, cwd=tmp_path)
     assert "4 passed" in done.stdout, done.stdout + done.stderr
 
