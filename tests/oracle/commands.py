@@ -294,8 +294,8 @@ class Generator:
             other = r.randrange(len(words))
             if at and other:
                 words[at], words[other] = words[other], words[at]
-        if not set(EVEN_KEYS).isdisjoint(command) or b"BYLEX" in words or name.endswith(b"scan"):
-            return command  # it might mix scores, or hit on a cursor
+        if not set(EVEN_KEYS).isdisjoint(command) or b"BYLEX" in words or name.endswith(b"scan") or name == b"spop":
+            return command  # it might mix scores, hit on a cursor, or draw by lot
         if words[0].upper() in (b"EXEC", b"MULTI", b"QUIT", b"DISCARD", b"NOEXEC"):
             return command
         return tuple(words)
