@@ -94,7 +94,7 @@ def test_a_million_commands_in_one_write(start: Start) -> None:
         while not tail.endswith(end):
             part = s.recv(1 << 20)
             assert part, "closed early"
-            total += part.count(b"\r\n")
+            total += part.count(b"\n")  # a CR and its LF may come apart
             tail = (tail + part)[-32:]
         sender.join()
     assert total == n
