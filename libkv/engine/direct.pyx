@@ -13,7 +13,7 @@ from libkv.engine.entry cimport (
 )
 from libkv.engine.keyspace cimport changed, keyspace_set
 from libkv.engine.registry cimport Command, command_find
-from libkv.engine.types cimport EVENT_STRING, TYPE_STRING, Arg, Ctx
+from libkv.engine.types cimport EVENT_STRING, HOOK_WATCH, TYPE_STRING, Arg, Ctx
 from libkv.structures.alloc cimport UNLIKELY
 from libkv.structures.siphash cimport siphash
 from libkv.structures.table cimport table_find
@@ -26,8 +26,9 @@ cdef Command* set_row = NULL
 
 
 cdef inline bint plain(Kv* kv) noexcept nogil:
-    """LFU counters need the time; a slow log of everything wants the arguments."""
-    return (not access_uses_lfu(kv) and (kv.settings.slowlog_log_slower_than < 0
+    """LFU counters need the time; a slow log of everything wants the arguments; who follows keys or commands is told
+    by the general way."""
+    return (kv.hooks & ~<uint32_t>HOOK_WATCH == 0 and kv.n_monitors == 0 and not access_uses_lfu(kv) and (kv.settings.slowlog_log_slower_than < 0
                                          or kv.settings.slowlog_log_slower_than > 1000))
 
 

@@ -6,10 +6,10 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from libkv.engine.changes cimport changes_tell
 from libkv.engine.doom cimport doom_collection
 from libkv.engine.entry cimport Entry
 from libkv.engine.types cimport Arg, Ctx, Db, Doomed, Kv, Reply, Session
-from libkv.engine.watch cimport watch_touch
 from libkv.structures.alloc cimport Heap, UNLIKELY
 from libkv.structures.cell cimport Cell, Slice
 from libkv.structures.siphash cimport siphash
@@ -53,12 +53,12 @@ cdef inline void keyspace_doom(Kv* kv, int type, Cell* cell) noexcept nogil:
     doom_collection(kv, type, cell)
 cdef Entry* keyspace_random(Ctx* c, Db* db) noexcept nogil                                # NULL: empty; never an expired one
 
-# A key changed: `dirty` counts by one (changed_n: by n), whoever watches the key is told.  The one place where
-# notifications, tracking and blocked clients will hang.
+# A key changed: `dirty` counts by one (changed_n: by n), and whoever cares is told (engine/changes): who watches it,
+# has cached it or waits for it, and keyspace notifications.  event_class 0: no notification.
 cdef inline void changed_n(Ctx* c, Db* db, Arg* key, int event_class, const char* event, uint64_t n) noexcept nogil:
     c.kv.dirty += n
-    if UNLIKELY(db.watched.used != 0):
-        watch_touch(c.kv, db, key)
+    if UNLIKELY(c.kv.hooks != 0):
+        changes_tell(c, db, key, event_class, event)
 
 cdef inline void changed(Ctx* c, Db* db, Arg* key, int event_class, const char* event) noexcept nogil:
     changed_n(c, db, key, event_class, event, 1)

@@ -81,6 +81,17 @@ cdef enum:
     S_NO_EVICT = 1 << 10
     S_DENY_BLOCKING = 1 << 11
     S_ATTACK = 1 << 12          # an HTTP request: closed without an answer, and logged
+    S_BLOCKED = 1 << 13         # waits (engine/blocking): what it sends meanwhile stays in `unread`
+    S_PAUSED = 1 << 14          # its next command waits for the end of CLIENT PAUSE: it lies in `unread`
+    S_PUBSUB = 1 << 15          # has subscriptions
+    S_MONITOR = 1 << 16
+    S_TRACKING = 1 << 17        # client-side caching is on
+    S_SCRIPT = 1 << 18          # the session that scripts' commands run in
+    S_REPLICA = 1 << 19
+    S_MASTER = 1 << 20
+    S_RESUME = 1 << 21          # it waits no longer: the transport runs what lies in `unread`
+    S_READONLY = 1 << 22        # READONLY of a cluster's client: accepted, without effect
+    S_PUSH_LATER = 1 << 23      # its command is writing its reply: pushes to it wait in kv.later
 
 cdef struct Session:
     Kv* kv
@@ -111,6 +122,16 @@ cdef struct Session:
     uint64_t received
     void* transport             # the server's connection
     void (*kick)(Session* s) noexcept nogil     # tells the transport (any thread, lock held): flags or output changed
+    void* blocked               # engine/blocking: what it waits for
+    void* subscriptions         # engine/pubsub
+    uint32_t n_channels
+    uint32_t n_patterns
+    uint32_t n_shard_channels
+    void* tracking              # engine/tracking
+    void* user                  # engine/acl: the User it is; NULL until it has authenticated
+    uint64_t durable_at         # persistence/journal: its replies wait until the journal is on disk up to here
+    uint64_t commands           # run, ever
+    size_t argv_bytes           # of the command in work or waited with
 
 cdef struct Db:
     Table keys                  # entries (engine/entry)
@@ -221,6 +242,27 @@ cdef struct Kv:
     bint shutdown_nosave
     bint shutdown_force
     bint refusing_writes        # durability lost: writes answer -MISCONF
+    # what hangs in the engine's choke points; each belongs to the module that is named
+    uint32_t hooks              # HOOK_*: what a change of a key has to tell (engine/changes)
+    bint ready                  # engine/blocking: a key that somebody waits for may be ready
+    uint32_t n_blocked          # sessions with S_BLOCKED
+    uint32_t n_monitors         # with S_MONITOR
+    uint32_t n_tracking         # with S_TRACKING
+    uint32_t n_pubsub           # with S_PUBSUB
+    void* blocking              # engine/blocking
+    void* pubsub                # engine/pubsub
+    void* tracking              # engine/tracking
+    void* acl                   # engine/acl
+    void* scripting             # libkv/scripting
+    void* latency               # engine/latency
+    void* eviction              # engine/eviction
+    void* journal               # persistence/journal
+    void* snapshot              # persistence/snapshot
+    void* replication
+    int script_busy             # atomic: a script runs longer than busy-reply-threshold: others get -BUSY
+    void (*poll)(Kv* kv) noexcept nogil     # the server's: serves other clients during a long script; NULL without one
+    int64_t pause_until         # CLIENT PAUSE: monotonic ms; 0 = none
+    bint pause_all              # all commands, not only writes
     void* server                # the Server that serves it, or NULL: engine knows it only as a pointer
     void* owner                 # the Python Store object (borrowed)
 
@@ -234,10 +276,18 @@ cdef struct Ctx:
     uint64_t dirty0             # kv.dirty when the command began
     int effect                  # how this command's effect is told: EFFECT_*
     bint replay                 # commands of the effect stream or a file: no second check, no stats
+    Arg* ready_key              # a blocked command is tried again, because of this key; NULL: its first time
 
 cdef enum:
     EFFECT_VERBATIM = 0         # when it changed something: as it was called
     EFFECT_REPLACED = 1         # propagate() has told it
     EFFECT_NONE = 2
+
+cdef enum:
+    # Kv.hooks
+    HOOK_WATCH = 1 << 0         # some session watches some key
+    HOOK_NOTIFY = 1 << 1        # notify-keyspace-events is not empty
+    HOOK_TRACKING = 1 << 2      # some client caches
+    HOOK_BLOCKED = 1 << 3       # some session waits for a key
 
 ctypedef int (*command_fn)(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil

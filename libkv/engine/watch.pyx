@@ -1,9 +1,9 @@
 """WATCH (contract: watch.pxd; https://redis.io/docs/latest/develop/using-commands/transactions/)."""
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from libkv.engine.entry cimport Entry, entry_expire
-from libkv.engine.types cimport S_DIRTY_CAS
+from libkv.engine.types cimport HOOK_WATCH, S_DIRTY_CAS
 from libkv.structures.alloc cimport Heap, heap_alloc, heap_free
 from libkv.structures.prefixed cimport prefixed_read, prefixed_size, prefixed_write
 from libkv.structures.siphash cimport siphash
@@ -50,6 +50,7 @@ cdef int watch_add(Session* s, Db* db, Arg* key, bint expired) noexcept nogil:
     w.next_of_session = s.watches
     if s.watches == NULL:
         s.kv.watchers += 1
+        s.kv.hooks |= HOOK_WATCH
     s.watches = w
     return 0
 
@@ -82,6 +83,8 @@ cdef void watch_clear(Session* s) noexcept nogil:
         w = after
     s.watches = NULL
     s.kv.watchers -= 1
+    if s.kv.watchers == 0:
+        s.kv.hooks &= ~<uint32_t>HOOK_WATCH
 
 
 cdef void watch_touch(Kv* kv, Db* db, Arg* key) noexcept nogil:
