@@ -1,9 +1,10 @@
-"""python -m benchmarks [names...] [--quick] [--output FOLDER]: libkv beside redis-server, on this machine, now.
+"""python -m benchmarks [names...] [--quick] [--output FOLDER]: ours beside the real thing, on this machine, now.
 
-names: throughput memory pauses embedded threads split; all of them by default.  --quick takes about two minutes, leaves
-out split (which builds the core anew) unless it is named, and shows the figures only; the whole takes less than twenty
-and writes benchmarks.json, benchmarks.svg and benchmarks.md to
-docs/.  With names, the other topics keep the figures that the JSON file has.
+libkv beside redis-server: throughput memory pauses embedded threads split; libvrrp beside keepalived: outage many;
+libipvs beside ipvsadm and haproxy: kernel_table many_checks proxy_plane.  All of them by default.  --quick takes some
+minutes, leaves out split (which builds the core anew) unless it is named, and shows the figures only; the whole takes
+about three quarters of an hour and writes benchmarks.json, benchmarks.svg and benchmarks.md to docs/.  With names, the
+other topics keep the figures that the JSON file has.
 """
 
 from __future__ import annotations
@@ -21,15 +22,26 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.kv import chart
-from benchmarks.kv.subjects import ROOT, Missing
-from benchmarks.kv.tables import TABLES, markdown, plain
+from benchmarks.kv.subjects import ROOT
+from benchmarks.kv.tables import TABLES
+from benchmarks.table import Missing, Table, markdown, plain
+
+TOPICS = {
+    **{name: f"benchmarks.kv.{name}" for name in TABLES},
+    "outage": "benchmarks.vrrp.outage",
+    "many": "benchmarks.vrrp.many",
+    "kernel_table": "benchmarks.ipvs.kernel_table",
+    "many_checks": "benchmarks.ipvs.many_checks",
+    "proxy_plane": "benchmarks.ipvs.proxy_plane",
+}
 
 INTRODUCTION = """\
 # Benchmarks
 
-`make bench` writes this page from `benchmarks.json`. Both servers run in the same minutes on the same machine, in
-default configuration but for saving: the server on CPU 0, the load from CPU 1, rounds interleaved, each figure the
-median of its rounds. What counts is the server's CPU time a command: other processes of the machine disturb it least.
+`make bench` writes this page from `benchmarks.json`. Ours and the real thing run in the same minutes on the same
+machine. libkv and redis-server: in default configuration but for saving, the server on CPU 0, the load from CPU 1,
+rounds interleaved, each figure the median of its rounds. What counts is the server's CPU time a command: other
+processes of the machine disturb it least.
 
 Machine: {cpu}, {cpus} CPUs, Linux {kernel}, Python {python}, {redis}; {when}, load average before the run {load}.
 
@@ -62,8 +74,14 @@ def machine() -> dict[str, Any]:
 
 
 def page(results: dict[str, Any]) -> str:
-    tables = [t for name, make in TABLES.items() if name in results for t in make(results[name])]
-    return INTRODUCTION.format(**results["machine"]) + "\n".join(map(markdown, tables))
+    found = [t for name in TOPICS if name in results for t in tables_of(name, results[name])]
+    return INTRODUCTION.format(**results["machine"]) + "\n".join(map(markdown, found))
+
+
+def tables_of(name: str, figures: dict[str, Any]) -> list[Table]:
+    make = TABLES.get(name) or importlib.import_module(TOPICS[name]).tables
+    found: list[Table] = make(figures)
+    return found
 
 
 def write(folder: Path, results: dict[str, Any]) -> None:
@@ -91,23 +109,23 @@ def rounded(v: Any) -> Any:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="name", help=" ".join(TABLES))
+    parser.add_argument("names", nargs="*", metavar="name", help=" ".join(TOPICS))
     parser.add_argument(
         "--quick", action="store_true", help="about two minutes; nothing is written unless --output says where"
     )
     parser.add_argument("--output", type=Path, help="folder for benchmarks.json, .svg and .md (docs, without --quick)")
     options = parser.parse_args()
-    unknown = [n for n in options.names if n not in TABLES]
+    unknown = [n for n in options.names if n not in TOPICS]
     if unknown:
-        parser.error(f"no topic {unknown[0]}: there are {', '.join(TABLES)}")
+        parser.error(f"no topic {unknown[0]}: there are {', '.join(TOPICS)}")
     results: dict[str, Any] = {"machine": machine()}
     cpus = os.sched_getaffinity(0)
     status = 0
-    for name in options.names or [n for n in TABLES if n != "split" or not options.quick]:
+    for name in options.names or [n for n in TOPICS if n != "split" or not options.quick]:
         began = time.monotonic()
         print(f"{name} ...", flush=True)
         try:
-            results[name] = importlib.import_module(f"benchmarks.kv.{name}").run(options.quick)
+            results[name] = importlib.import_module(TOPICS[name]).run(options.quick)
         except Missing as error:
             print(f"{name} left out: {error}\n")
             continue
@@ -119,7 +137,7 @@ def main() -> int:
         finally:
             os.sched_setaffinity(0, cpus)
         print(f"{name}: {time.monotonic() - began:.0f} s\n")
-        for table in TABLES[name](results[name]):
+        for table in tables_of(name, results[name]):
             print(plain(table), flush=True)
     folder = options.output or (None if options.quick else ROOT / "docs")
     if folder is not None and len(results) > 1:

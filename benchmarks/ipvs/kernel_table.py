@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """Programming and reading a large table: libipvs beside ipvsadm, in one boot of a kernel with IPVS.
 
-    tests/with-ipvs .venv/bin/python benchmarks/ipvs/kernel_table.py [SERVICES] [SERVERS]
+    tests/with-ipvs .venv/bin/python -m benchmarks.ipvs.kernel_table [SERVICES] [SERVERS]
 
-Prints, as ratios to ipvsadm in the same boot: the table (default 1,000 services x 10 servers) from empty beside
+Measures, as ratios to ipvsadm in the same boot: the table (default 1,000 services x 10 servers) from empty beside
 `ipvsadm -R`, reading it and reconciling with nothing to do beside `ipvsadm -Sn`; and how many system calls the netlink
 socket took.  Each figure is the best of five.  ipvsadm's times include its start (a few ms); ours do not include
-Python's, as the library lives in a running process.
+Python's, as the library lives in a running process.  Prints JSON; `python -m benchmarks kernel_table` makes a table.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,13 +19,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from benchmarks.table import Missing, Table, verdict
+from libipvs import Action, Change, Pool, RealServer, VirtualService, reconcile
+from libipvs.kernel import Kernel
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from libipvs import Action, Change, Pool, RealServer, VirtualService, reconcile  # noqa: E402
-from libipvs.kernel import Kernel  # noqa: E402
-
 REPEATS = 5
 
 
@@ -76,9 +77,8 @@ class Counted:
         self.inner.close()  # type: ignore[attr-defined]
 
 
-def main() -> None:
-    services = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    servers = int(sys.argv[2]) if len(sys.argv) > 2 else 10
+def measure(services: int, servers: int) -> dict[str, Any]:
+    """Seconds and system calls; run in a kernel with IPVS."""
     kernel = Kernel()
     kernel.flush()
     pools = table(services, servers)
@@ -93,33 +93,66 @@ def main() -> None:
             with open(file.name) as lines:
                 subprocess.run(["ipvsadm", "-R"], stdin=lines, check=True)
 
-        theirs = best(restore, kernel.flush)
+        figures: dict[str, Any] = {"services": services, "servers": servers, "restore": best(restore, kernel.flush)}
     changes = changes_of(pools)
-    ours = best(lambda: kernel.apply(changes), kernel.flush)
-    whole = best(lambda: reconcile(kernel, pools, ()), kernel.flush)
-    print(
-        f"{services} services x {servers} servers, best of {REPEATS}; milliseconds, and ipvsadm's time divided by ours"
-    )
-    print(f"program   ipvsadm -R  {theirs * 1e3:8.1f}   apply(changes)        {ours * 1e3:8.1f}   {theirs / ours:5.1f}")
-    print(f"                                reconcile from empty  {whole * 1e3:8.1f}   {theirs / whole:5.1f}")
-    save = best(lambda: subprocess.run(["ipvsadm", "-Sn"], stdout=subprocess.DEVNULL, check=True))
-    dump = best(kernel.table)
-    nothing = best(lambda: reconcile(kernel, pools, owned))
+    figures["apply"] = best(lambda: kernel.apply(changes), kernel.flush)
+    figures["reconcile"] = best(lambda: reconcile(kernel, pools, ()), kernel.flush)
+    figures["save"] = best(lambda: subprocess.run(["ipvsadm", "-Sn"], stdout=subprocess.DEVNULL, check=True))
+    figures["table"] = best(kernel.table)
+    figures["nothing"] = best(lambda: reconcile(kernel, pools, owned))
     assert not reconcile(kernel, pools, owned)
-    print(f"read      ipvsadm -Sn {save * 1e3:8.1f}   table()               {dump * 1e3:8.1f}   {save / dump:5.1f}")
-    print(f"                                reconcile, no change  {nothing * 1e3:8.1f}   {save / nothing:5.1f}")
     counter = kernel._socket = Counted(kernel._socket)  # type: ignore[assignment]
     kernel.flush()
-    counter.calls = 0
-    kernel.apply(changes)
-    programmed, counter.calls = counter.calls, 0
-    kernel.table()
-    print(f"system calls on the netlink socket: apply {programmed}, table {counter.calls}")
+    for name, call in (("apply_calls", lambda: kernel.apply(changes)), ("table_calls", kernel.table)):
+        counter.calls = 0
+        call()
+        figures[name] = counter.calls
     kernel.flush()
     kernel.close()
+    return figures
+
+
+def run(quick: bool) -> dict[str, Any]:
+    """For python -m benchmarks: boots the kernel and measures in it."""
+    if os.geteuid() != 0:
+        raise Missing("missing root")
+    size = ["200", "10"] if quick else ["1000", "10"]
+    command = [str(ROOT / "tests" / "with-ipvs"), sys.executable, "-m", "benchmarks.ipvs.kernel_table", *size]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise Missing(f"a kernel with IPVS: {done.stderr.strip()[-300:]}")
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
+
+
+def tables(figures: dict[str, Any]) -> list[Table]:
+    rows = []
+    for what, ours, theirs, name, aim in (
+        ("program all changes", "apply", "restore", "ipvsadm -R", 2.0),
+        ("reconcile from empty", "reconcile", "restore", "ipvsadm -R", 2.0),
+        ("read the table", "table", "save", "ipvsadm -Sn", 1.0),
+        ("reconcile, nothing to do", "nothing", "save", "ipvsadm -Sn", 1.0),
+    ):
+        ratio = figures[theirs] / figures[ours]
+        cells = [f"{figures[ours] * 1e3:.1f}", name, f"{figures[theirs] * 1e3:.1f}", f"{ratio:.1f}", f">= {aim:g}"]
+        calls = str(figures.get(f"{ours}_calls", ""))
+        rows.append([what, *cells, calls, verdict(ratio >= aim)])
+    return [
+        Table(
+            f"A table of {figures['services']:,} services x {figures['servers']} servers",
+            "In one boot of a user-mode kernel with IPVS, best of five; ratio: ipvsadm's time divided by ours. "
+            "System calls are those on the netlink socket.",
+            ["", "libipvs, ms", "beside", "ms", "ratio", "target", "system calls", ""],
+            rows,
+        )
+    ]
+
+
+def main() -> None:
+    services = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    servers = int(sys.argv[2]) if len(sys.argv) > 2 else 10
+    print(json.dumps(measure(services, servers)))
 
 
 if __name__ == "__main__":
-    if os.geteuid() != 0:
-        sys.exit("missing root")
     main()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The proxy plane beside haproxy (TCP mode, one thread), on loopback with nginx behind, in the same run.
 
-    .venv/bin/python benchmarks/ipvs/proxy_plane.py [SECONDS]
+    .venv/bin/python -m benchmarks.ipvs.proxy_plane [SECONDS]
 
 Three loads: 64-KB responses on kept connections, a new connection for each small response, and one small request at a
 time (latency, also without any proxy).  Printed: requests a second as the Python client gets them, and the proxy's own
@@ -22,10 +22,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from benchmarks.table import Missing, Table, plain, verdict
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
 REQUEST = b"GET /%s HTTP/1.1\r\nHost: bench\r\n\r\n"
 OURS = """
 import sys, threading
@@ -112,7 +113,7 @@ def worker(kind: str, port: int, seconds: float, threads: int, result: multiproc
     result.put(sum(counts))
 
 
-def measure(name: str, kind: str, port: int, pid: int, seconds: float) -> tuple[float, float]:
+def measure(kind: str, port: int, pid: int, seconds: float) -> tuple[float, float]:
     """(requests a second, the proxy's CPU microseconds a request)."""
     result: multiprocessing.Queue[int] = multiprocessing.Queue()
     before, start = cpu_seconds(pid), time.perf_counter()
@@ -121,16 +122,15 @@ def measure(name: str, kind: str, port: int, pid: int, seconds: float) -> tuple[
     done = result.get()
     process.join()
     wall, cpu = time.perf_counter() - start, cpu_seconds(pid) - before
-    print(f"  {name:10} {done / wall:9.0f} /s   {cpu / done * 1e6:7.1f} us of CPU each")
     return done / wall, cpu / done
 
 
-def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 4.0
+def compare(seconds: float) -> dict[str, Any]:
+    """Rates, CPU seconds a request and latencies of haproxy and of the proxy plane."""
     path = os.environ["PATH"] + ":/usr/sbin"
     missing = [name for name in ("nginx", "haproxy") if not shutil.which(name, path=path)]
     if missing:
-        sys.exit(f"missing {', '.join(missing)}")
+        raise Missing(f"missing {', '.join(missing)}")
     web, haproxy, ours = free_ports(3)
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         directory = Path(name)
@@ -151,15 +151,54 @@ def main() -> None:
         stack.enter_context(running(["nginx", "-c", f"{directory}/nginx.conf", "-p", name], web))
         theirs_pid = stack.enter_context(running(["haproxy", "-db", "-f", f"{directory}/haproxy.cfg"], haproxy))
         ours_pid = stack.enter_context(running([sys.executable, "-c", OURS, str(ours), str(web)], ours))
+        rates = []
         for kind, title in (("large", "64-KB responses"), ("connections", "a connection for each small response")):
-            print(title)
-            theirs = measure("haproxy", kind, haproxy, theirs_pid, seconds)
-            mine = measure("proxy", kind, ours, ours_pid, seconds)
-            print(f"  proxy / haproxy: {mine[0] / theirs[0]:.2f} of its rate, {mine[1] / theirs[1]:.2f} of its CPU")
-        print("latency of one small request at a time (p50, p99)")
-        for name, port in (("direct", web), ("haproxy", haproxy), ("proxy", ours)):
+            theirs = measure(kind, haproxy, theirs_pid, seconds)
+            mine = measure(kind, ours, ours_pid, seconds)
+            rates.append({"load": title, "haproxy": theirs, "proxy": mine})
+        latency = {}
+        for label, port in (("direct", web), ("haproxy", haproxy), ("proxy", ours)):
             times = sorted(load("latency", port, seconds / 2)[1])
-            print(f"  {name:10} {times[len(times) // 2] * 1e6:7.1f} us  {times[len(times) * 99 // 100] * 1e6:7.1f} us")
+            latency[label] = [times[len(times) // 2], times[len(times) * 99 // 100]]
+    return {"rates": rates, "latency": latency}
+
+
+def run(quick: bool) -> dict[str, Any]:
+    """For python -m benchmarks."""
+    return compare(1.0 if quick else 4.0)
+
+
+def tables(figures: dict[str, Any]) -> list[Table]:
+    rows = []
+    for r in figures["rates"]:
+        (theirs, theirs_cpu), (mine, mine_cpu) = r["haproxy"], r["proxy"]
+        cpu = [f"{mine_cpu * 1e6:.0f}", f"{theirs_cpu * 1e6:.0f}"]
+        ratio = mine / theirs
+        rows.append([r["load"], f"{mine:.0f}", f"{theirs:.0f}", f"{ratio:.2f}", ">= 0.9", *cpu, verdict(ratio >= 0.9)])
+    direct = figures["latency"]["direct"]
+    latency = []
+    for name, times in figures["latency"].items():
+        added = [f"{(t - d) * 1e6:+.0f}" for t, d in zip(times, direct, strict=True)]
+        latency.append([name, *(f"{t * 1e6:.0f}" for t in times), *added])
+    return [
+        Table(
+            "The user-space plane beside haproxy",
+            "TCP mode, one thread, loopback, nginx behind; four clients, connections kept or new for each request.",
+            ["load", "ours/s", "haproxy/s", "ratio", "target", "ours, us CPU", "haproxy, us CPU", ""],
+            rows,
+        ),
+        Table(
+            "Latency that a proxy adds",
+            "One small request at a time, microseconds.",
+            ["path", "p50", "p99", "p50 added", "p99 added"],
+            latency,
+        ),
+    ]
+
+
+def main() -> None:
+    for table in tables(compare(float(sys.argv[1]) if len(sys.argv) > 1 else 4.0)):
+        print(plain(table))
 
 
 if __name__ == "__main__":

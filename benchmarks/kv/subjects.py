@@ -14,15 +14,13 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from benchmarks.table import Missing
+
 ROOT = Path(__file__).resolve().parents[2]
 SERVER_CPU = 0
 LOAD_CPU = 1
 OURS = "keepkv"
 REDIS = "redis"
-
-
-class Missing(Exception):
-    """Something that a benchmark needs is not installed; the text names it."""
 
 
 def encode(*words: bytes | str | int) -> bytes:
