@@ -1,6 +1,6 @@
 """python -m benchmarks [names...] [--quick] [--output FOLDER]: ours beside the real thing, on this machine, now.
 
-libkv beside redis-server: throughput memory pauses embedded threads split; libvrrp beside keepalived: outage many;
+libkv beside redis-server: throughput memory pauses embedded threads split; libvrrp beside keepalived: outage many busy;
 libipvs beside ipvsadm and haproxy: kernel_table many_checks proxy_plane.  All of them by default.  --quick takes some
 minutes, leaves out split (which builds the core anew) unless it is named, and shows the figures only; the whole takes
 about three quarters of an hour and writes benchmarks.json, benchmarks.svg and benchmarks.md to docs/.  With names, the
@@ -30,6 +30,7 @@ TOPICS = {
     **{name: f"benchmarks.kv.{name}" for name in TABLES},
     "outage": "benchmarks.vrrp.outage",
     "many": "benchmarks.vrrp.many",
+    "busy": "benchmarks.vrrp.busy",
     "kernel_table": "benchmarks.ipvs.kernel_table",
     "many_checks": "benchmarks.ipvs.many_checks",
     "proxy_plane": "benchmarks.ipvs.proxy_plane",

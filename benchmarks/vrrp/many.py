@@ -101,11 +101,16 @@ def protocol(interval):
     return (3 + 156 / 256) * interval * 1000
 
 
-def run(quick):
-    """For python -m benchmarks: 200 routers, watched for a minute."""
+def need():
+    """Raises Missing when something is not there."""
     lacking = missing() or ("" if shutil.which("keepalived") else "keepalived (package keepalived)")
     if lacking:
         raise Missing(f"missing {lacking}")
+
+
+def run(quick):
+    """For python -m benchmarks: 200 routers, watched for a minute."""
+    need()
     count, interval, seconds = (50, 0.1, 10) if quick else (200, 0.1, 60)
     return {"count": count, "interval": interval, "seconds": seconds, "rows": measure(count, interval, seconds)}
 

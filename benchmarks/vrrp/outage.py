@@ -25,7 +25,6 @@ import json
 import os
 import queue
 import random
-import shutil
 import signal
 import statistics
 import subprocess
@@ -35,9 +34,10 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "system" / "vrrp"))
-from vrrp_lab import VIP, Lab, missing, until
+from vrrp_lab import VIP, Lab, until
 
-from benchmarks.table import Missing, Table, verdict
+from benchmarks.table import Table, verdict
+from benchmarks.vrrp.many import need
 
 KINDS = ("stop", "kill", "killall", "freeze", "link", "bfd")
 MODES = {"v2-1": (2, 1.0), "v3-0.1": (3, 0.1), "v3-0.03": (3, 0.03), "v3-0.01": (3, 0.01)}
@@ -190,9 +190,7 @@ def measure(rounds, modes, kinds, labs, say=print):
 
 def run(quick):
     """For python -m benchmarks: twenty rounds a sub-second row; quick: three, and only 0.1 s."""
-    lacking = missing() or ("" if shutil.which("keepalived") else "keepalived (package keepalived)")
-    if lacking:
-        raise Missing(f"missing {lacking}")
+    need()
     return {"rows": measure(*((3, ["v3-0.1"], KINDS, 3) if quick else (20, MODES, KINDS, 4)))}
 
 

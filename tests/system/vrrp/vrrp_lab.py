@@ -177,11 +177,12 @@ class Lab:
         self.processes.append(agent)
         return agent.ready()
 
-    def keepalived(self, n, body, priority=100, vrid=51, quiet=False):
-        """keepalived in the n-th namespace with one instance.  quiet: without its detailed log."""
+    def keepalived(self, n, body, priority=100, vrid=51, quiet=False, globals_=""):
+        """keepalived in the n-th namespace with one instance.  quiet: without its detailed log; globals_: more lines of
+        its global_defs."""
         conf = self.path / f"keepalived{n}.conf"
         conf.write_text(
-            "global_defs {\n vrrp_garp_master_delay 1\n}\n"
+            f"global_defs {{\n vrrp_garp_master_delay 1\n {globals_}\n}}\n"
             f"vrrp_instance VI_1 {{\n state BACKUP\n interface eth0\n virtual_router_id {vrid}\n"
             f" priority {priority}\n{body}\n}}\n"
         )
