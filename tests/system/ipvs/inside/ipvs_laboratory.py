@@ -23,7 +23,8 @@ SCRIPT = """\
 set -e
 ip link add lan type bridge; ip link set lan up
 ip addr add 10.20.0.1/24 dev lan; ip addr add 10.20.0.100/32 dev lan
-ip addr add fd20::1/64 dev lan nodad; ip addr add fd20::100/128 dev lan nodad
+# preferred_lft 0: never the source of a tunnel's packets, which a server with the same address would drop
+ip addr add fd20::1/64 dev lan nodad; ip addr add fd20::100/128 dev lan nodad preferred_lft 0
 for host in client rs1 rs2; do
     ip netns add $host
     ip link add $host type veth peer name eth0 netns $host
@@ -36,19 +37,21 @@ ip addr add 10.21.0.1/24 dev far; ip addr add 10.21.0.100/32 dev far
 ip addr add fd21::1/64 dev far nodad; ip addr add fd21::100/128 dev far nodad
 ip -n client addr add 10.20.0.9/24 dev eth0; ip -n client addr add fd20::9/64 dev eth0 nodad
 ip -n client addr add 10.21.0.9/24 dev eth1; ip -n client addr add fd21::9/64 dev eth1 nodad
-modprobe ipip; modprobe sit
+modprobe -a ipip sit ip6_tunnel ip_gre fou
 number=11
 for host in rs1 rs2; do
     ip -n $host addr add 10.20.0.$number/24 dev eth0; ip -n $host addr add fd20::$number/64 dev eth0 nodad
     ip -n $host route add default via 10.20.0.1; ip -n $host -6 route add default via fd20::1
+    ip -n $host link add six type ip6tnl mode any local fd20::$number remote fd20::1
     ip netns exec $host sh -c '
-        for one in all default eth0 tunl0 lo; do
+        for one in all default eth0 tunl0 six gre0 lo; do
             echo 0 > /proc/sys/net/ipv4/conf/$one/rp_filter
             echo 1 > /proc/sys/net/ipv4/conf/$one/arp_ignore
             echo 2 > /proc/sys/net/ipv4/conf/$one/arp_announce
         done'
     ip -n $host addr add 10.20.0.100/32 dev lo; ip -n $host addr add fd20::100/128 dev lo nodad
-    ip -n $host link set tunl0 up; ip -n $host link set sit0 up
+    for tunnel in tunl0 sit0 six gre0; do ip -n $host link set $tunnel up; done
+    ip -n $host fou add port 6080 gue
     number=$((number + 1))
 done
 echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
@@ -58,6 +61,22 @@ for one in all lan far; do echo 0 > /proc/sys/net/ipv4/conf/$one/send_redirects;
 
 def build():
     subprocess.run(["bash", "-c", SCRIPT], check=True, capture_output=True, timeout=60)
+
+
+@contextlib.contextmanager
+def gre_with_checksum():
+    """The servers take GRE packets with checksums, and only those: a device takes either kind."""
+    for number, host in ((11, "rs1"), (12, "rs2")):
+        ends = f"local 10.20.0.{number} remote 10.20.0.1"
+        script = (
+            f"ip link add sums type gre {ends} csum; ip link set sums up; sysctl -q -w net.ipv4.conf.sums.rp_filter=0"
+        )
+        subprocess.run(["ip", "netns", "exec", host, "sh", "-ec", script], check=True)
+    try:
+        yield
+    finally:
+        for host in ("rs1", "rs2"):
+            subprocess.run(["ip", "-n", host, "link", "del", "sums"], check=True)
 
 
 def tear_down():

@@ -55,6 +55,29 @@ def test_forwarding(kernel, servers, method, family):
     assert {entry.server for entry in ours} >= {one.address, two.address}
 
 
+TUNNELS = {
+    "ipip": {},
+    "gre": {"tunnel": "gre"},
+    "gre, checksum": {"tunnel": "gre", "checksum": "csum"},
+    "gue": {"tunnel": "gue", "tunnel_port": 6080},
+    "gue, checksum": {"tunnel": "gue", "tunnel_port": 6080, "checksum": "csum"},
+    "gue, remote checksum": {"tunnel": "gue", "tunnel_port": 6080, "checksum": "remcsum"},
+}
+
+
+# over IPv6 only IPIP: what a server must set up for the others there is the same as over IPv4
+@pytest.mark.parametrize(("outer", "name"), [*((4, name) for name in TUNNELS), (6, "ipip")])
+@pytest.mark.parametrize("family", [4, 6])
+def test_tunnels(kernel, servers, name, family, outer):
+    vip = ipvs_laboratory.VIPS["lan", family]
+    service = VirtualService.tcp(vip, 80, "rr")
+    addresses = ("10.20.0.11", "10.20.0.12") if outer == 4 else ("fd20::11", "fd20::12")
+    reals = tuple(RealServer(address, 80, "tun", **TUNNELS[name]) for address in addresses)
+    reconcile(kernel, [Pool(service, reals)], ())
+    with ipvs_laboratory.gre_with_checksum() if name == "gre, checksum" else contextlib.nullcontext():
+        assert Counter(ipvs_laboratory.get(vip) for _ in range(6)) == {"rs1": 3, "rs2": 3}
+
+
 def test_persistence_sticks(kernel, servers):
     vip = ipvs_laboratory.VIPS["nat", 4]
     service = VirtualService.tcp(vip, 80, "rr", persistence=60)
