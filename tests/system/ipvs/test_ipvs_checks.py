@@ -1,5 +1,5 @@
-"""The checks against nginx, over plain HTTP and TLS, while it starts, reloads and stops; ten thousand rounds without a
-leak; and a machine without IPVS."""
+"""The checks against nginx (plain HTTP and TLS), a mail server and a name server, which start and stop; ten thousand
+rounds without a leak; and a machine without IPVS."""
 
 import contextlib
 import hashlib
@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "unit" / "ipvs"))
 
 import ipvs_liars as liars
 
-from libipvs.checks import Host, HttpCheck, MiscCheck, SmtpCheck, Target, TcpCheck, Timing, UdpCheck, Url
+from libipvs.checks import DnsCheck, Host, HttpCheck, MiscCheck, SmtpCheck, Target, TcpCheck, Timing, UdpCheck, Url
+from libipvs.checks.kinds import DNS_TYPES
 from libipvs.errors import Unavailable
 from libipvs.kernel import Kernel
 
@@ -102,6 +103,66 @@ def test_nginx_comes_and_goes(nginx):
             run_until(host, lambda: all(watch.verdict.up for watch in good))
             run_until(host, lambda: busy.verdict.reason == "HTTP status 503")
             stop()
+
+
+def free_port(kind=socket.SOCK_STREAM):
+    with socket.socket(socket.AF_INET, kind) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def comes_and_goes(command, checks, never):
+    """The checks are up while the server runs, and down before and after; `never` is down all the time."""
+    environment = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"}
+    with contextlib.closing(Host(seed=1)) as host:
+        watches = [host.watch(check, lambda watch: None) for check in checks]
+        wrong = host.watch(never, lambda watch: None)
+        for _ in range(2):
+            run_until(host, lambda: not any(watch.verdict.up for watch in watches))
+            process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                run_until(host, lambda: all(watch.verdict.up for watch in watches))
+                run_until(host, lambda: not wrong.verdict.up)
+            finally:
+                process.terminate()
+                process.wait()
+
+
+@pytest.mark.skipif(not shutil.which("msmtpd"), reason="missing msmtpd (package msmtp-mta)")
+def test_a_mail_server_comes_and_goes():
+    port = free_port()
+    command = ["msmtpd", "--interface=127.0.0.1", f"--port={port}", "--command=true"]
+    checks = [SmtpCheck(Target("127.0.0.1", port), FAST, helo_name=name) for name in ("localhost", "lb.test")]
+    comes_and_goes(command, checks, HttpCheck(Target("127.0.0.1", port), FAST))
+
+
+RECORDS = """\
+test. SOA ns.test. root.test. 1 2 3 4 5
+test. NS ns.test.
+test. MX 10 mail.test.
+web.test. A 10.0.0.1
+web.test. AAAA fd00::1
+web.test. TXT hello
+alias.test. CNAME web.test.
+"""
+
+
+@pytest.mark.skipif(
+    not shutil.which("unbound", path=os.environ["PATH"] + ":/usr/sbin"), reason="missing unbound (package unbound)"
+)
+def test_a_name_server_comes_and_goes(tmp_path):
+    port = free_port(socket.SOCK_DGRAM)
+    records = "".join(f'  local-data: "{line}"\n' for line in RECORDS.splitlines())
+    (tmp_path / "unbound.conf").write_text(
+        f'server:\n  interface: 127.0.0.1\n  port: {port}\n  username: ""\n  chroot: ""\n  directory: "{tmp_path}"\n'
+        f'  pidfile: ""\n  local-zone: "test." static\n{records}remote-control:\n  control-enable: no\n'
+    )
+    target = Target("127.0.0.1", port)
+    kinds = {line.split()[1]: line.split()[0] for line in RECORDS.splitlines()}
+    assert set(kinds) == set(DNS_TYPES)
+    checks = [DnsCheck(target, FAST, name, kind) for kind, name in kinds.items()]
+    command = ["unbound", "-d", "-c", str(tmp_path / "unbound.conf")]
+    comes_and_goes(command, checks, DnsCheck(target, FAST, "nobody.test.", "A"))
 
 
 def test_ten_thousand_rounds_leave_nothing_behind(tmp_path):
