@@ -20,6 +20,7 @@ def run(
     requests: int,
     *,
     pipeline: int = 1,
+    replies: int = 1,
     numbers: int = 1000000,
     in_order_from: int = -1,
     seed: int = 1,

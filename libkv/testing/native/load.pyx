@@ -81,6 +81,7 @@ cdef struct Load:
     size_t out_n
     size_t request_n
     int pipeline
+    int replies                 # that one request gets
     size_t* slots
     int n_slots
     int64_t numbers             # slots get 0..numbers-1
@@ -161,7 +162,7 @@ cdef int load_batch(Load* l, Stream* s) noexcept nogil:
         return 0
     l.to_send -= n
     load_fill(l, s, n)
-    s.waiting = n
+    s.waiting = n * l.replies
     s.sent = 0
     s.end = <size_t>n * l.request_n
     s.began = clock_ns(CLOCK_MONOTONIC)
@@ -350,12 +351,13 @@ cdef Load* load_new(list fds, bytes request, list slots, int pipeline) except NU
     return load
 
 
-def run(list fds not None, bytes request not None, int64_t requests, *, int pipeline=1, int64_t numbers=1000000,
-        int64_t in_order_from=-1, uint64_t seed=1, double seconds=60):
+def run(list fds not None, bytes request not None, int64_t requests, *, int pipeline=1, int replies=1,
+        int64_t numbers=1000000, int64_t in_order_from=-1, uint64_t seed=1, double seconds=60):
     """Sends `requests` requests over connected sockets and waits for the replies.
 
     fds: the sockets' descriptors.  request: one request's bytes; each b"__rand_int__" in it becomes 12 digits.
-    pipeline: requests a connection sends at a time.  numbers: the digits are of 0..numbers-1 (at most 2**32), at
+    pipeline: requests a connection sends at a time.  replies: that one request gets, when it is several commands
+    (MULTI ... EXEC).  numbers: the digits are of 0..numbers-1 (at most 2**32), at
     random; or, with in_order_from, one after another from that number on, over all connections.  seconds: no batch is
     sent after that time.
 
@@ -372,11 +374,12 @@ def run(list fds not None, bytes request not None, int64_t requests, *, int pipe
     while at >= 0:
         slots.append(at)
         at = request.find(SLOT, at + DIGITS)
-    if not fds or not request or pipeline < 1 or requests < 1 or not 1 <= numbers <= 2**32:
-        raise ValueError("fds, request, requests, pipeline and numbers must not be empty or zero")
+    if not fds or not request or pipeline < 1 or replies < 1 or requests < 1 or not 1 <= numbers <= 2**32:
+        raise ValueError("fds, request, requests, pipeline, replies and numbers must not be empty or zero")
     load = load_new(fds, request, slots, pipeline)
     try:
         load.numbers = numbers
+        load.replies = replies
         load.next_number = in_order_from
         load.random = (seed * <uint64_t>2685821657736338717) | 1
         load.to_send = requests
@@ -391,7 +394,7 @@ def run(list fds not None, bytes request not None, int64_t requests, *, int pipe
         if failed:
             raise ConnectionError(f"the server ended a connection or fell silent after {load.done} replies")
         return {
-            "requests": load.done,
+            "requests": load.done // replies,
             "seconds": began / 1e9,
             "cpu": cpu / 1e9,
             "nils": load.nils,
