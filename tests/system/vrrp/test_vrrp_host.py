@@ -1,10 +1,12 @@
 """Our routers against each other in network namespaces: takeovers, deaths, pauses, links, conflicts."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -92,6 +94,31 @@ def test_a_stopped_worker_never_puts_the_address_back_while_the_peer_is_master(l
         assert first.status()["gaps"] == 1
     else:
         assert lab.owners() == [1] and second.states() == ["Backup"], "shorter than three intervals: nothing happens"
+
+
+@pytest.mark.parametrize("event", ["stop", "kill", "priority", "both killed"])
+def test_a_client_without_a_memory_never_finds_two_owners(lab, event):
+    """But for a host without worker and guardian: until its lease ends, and no longer."""
+    first, _ = pair(lab)
+    command = [sys.executable, str(Path(__file__).with_name("arp_probe.py")), "eth0", VIP, "3.5"]
+    client = subprocess.Popen(["ip", "netns", "exec", lab.spaces[2], *command], stdout=subprocess.PIPE, text=True)
+    time.sleep(0.8)
+    if event == "stop":
+        first.stop()
+    elif event == "priority":
+        router = {"name": "a", "interface": "eth0", "vrid": 51, "addresses": [f"{VIP}/24"], "interval": 0.1}
+        first.reload([router | {"priority": 50, "garp_delay": 0}])
+    else:
+        if event == "both killed":
+            os.kill(first.guardian, signal.SIGKILL)
+        first.kill()
+    seen = json.loads(client.communicate(timeout=20)[0])
+    assert lab.owners() == [2]
+    assert seen["asked"] > 500 and seen["answered"] > seen["asked"] // 2
+    if event == "both killed":
+        assert 0 < seen["double"] * 0.005 < 1.5, "from the takeover to the end of the lease of 1 s"
+    else:
+        assert seen["double"] == 0
 
 
 def test_link_down_and_up(lab):
