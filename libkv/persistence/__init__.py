@@ -1,0 +1,1 @@
+"""RDB and AOF: the store's files."""

@@ -1,0 +1,49 @@
+import os
+from typing import IO, Any, Self
+
+from typing_extensions import disjoint_base
+
+from libkv.store import StoreCore
+
+TYPE_NAMES: dict[int, str]
+
+@disjoint_base
+class Reader:
+    raised: BaseException | None
+    def __new__(
+        cls,
+        source: str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes],
+        skip_unsupported: bool = False,
+        values: bool = True,
+    ) -> Self: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def record_offset(self) -> int: ...
+    @property
+    def encoding(self) -> tuple[int, str]: ...
+    @property
+    def database(self) -> int: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> tuple[Any, ...]: ...
+    def close(self) -> None: ...
+
+@disjoint_base
+class Writer:
+    raised: BaseException | None
+    def __new__(cls, file: IO[bytes], compress: bool = True, checksum: bool = True) -> Self: ...
+    def put(self, database: int, key: bytes, type: str, value: Any, expire: int | None = None) -> None: ...
+    def finish(self) -> None: ...
+
+def save_store(store: StoreCore, fd: int, compress: bool = True, checksum: bool = True) -> int: ...
+def load_store(
+    store: StoreCore,
+    fd: int,
+    replace: bool = False,
+    skip_unsupported: bool = False,
+    keep_expired: bool = False,
+) -> dict[str, int]: ...
