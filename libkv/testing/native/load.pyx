@@ -255,7 +255,7 @@ cdef int load_run(Load* l) noexcept nogil:
     for i in range(l.n_streams):
         if load_batch(l, &l.streams[i]) < 0:
             return -1
-    while l.done < target - (l.to_send if l.expired else 0):
+    while l.done < (target - (l.to_send if l.expired else 0)) * l.replies:
         n = epoll_wait(l.epoll, events, EVENTS, 1000)
         if n == 0:
             now = clock_ns(CLOCK_MONOTONIC)

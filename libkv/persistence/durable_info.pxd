@@ -1,0 +1,6 @@
+# INFO's section persistence, without its title.
+
+from libkv.engine.types cimport Kv
+from libkv.structures.buffer cimport Buffer
+
+cdef void durable_info(Kv* kv, Buffer* out) noexcept nogil

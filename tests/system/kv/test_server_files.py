@@ -1,0 +1,185 @@
+"""examples/server.py and its files: loading while clients come, full and broken disks, signals."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.resp import command, reply_end
+from tests.servers import OURS, Process, Start
+
+
+def client_of(server: Process) -> redis.Redis:
+    return redis.Redis(port=server.port, socket_timeout=20)
+
+
+def wait_end(server: Process) -> int:
+    return server.popen.wait(20)
+
+
+def read_reply(s: socket.socket) -> bytes:
+    data = b""
+    while reply_end(data) < 0:
+        part = s.recv(1) if len(data) < 64 else s.recv(reply_size(data) - len(data))
+        if not part:
+            raise ConnectionError
+        data += part
+    return data
+
+
+def reply_size(data: bytes) -> int:
+    """Of a bulk string whose first line is there."""
+    line = data.partition(b"\r\n")[0]
+    return len(line) + 2 + int(line[1:]) + 2
+
+
+def test_loading_is_answered(start: Start, tmp_path: Path) -> None:
+    """-LOADING until all is there; PING and INFO as redis-server's."""
+    home = tmp_path / "ours"
+    (home / "appendonlydir").mkdir(parents=True)
+    with open(home / "appendonlydir/big.aof", "wb") as stream:
+        block = b"".join(command("SET", f"key:0000:{k}", "x" * 30) for k in range(2000))
+        for i in range(500):
+            stream.write(block.replace(b"key:0000:", b"key:%04d:" % i))
+    (home / "appendonlydir/appendonly.aof.manifest").write_text("file big.aof seq 1 type i\n")
+    server = start("--appendonly", "yes", ready=False)
+    replies: list[bytes] = []
+    for _ in range(2000):
+        with contextlib.suppress(OSError), server.connect() as s:
+            while not replies or replies[-1] != b"+PONG\r\n":
+                s.sendall(command("PING") + command("GET", "key:0001:1") + command("INFO", "persistence"))
+                replies.append(read_reply(s))
+                replies.append(read_reply(s))
+                figures = read_reply(s)
+                replies.append(replies[-2])
+                if b"loading:1" in figures:
+                    total = int(re.findall(rb"loading_total_bytes:(\d+)", figures)[0])
+                    done = int(re.findall(rb"loading_loaded_bytes:(\d+)", figures)[0])
+                    assert 0 <= done <= total and (total == 0 or total > 10_000_000)
+            break
+        time.sleep(0.002)
+    refusal = b"-LOADING Redis is loading the dataset in memory\r\n"
+    assert replies[0] == refusal and replies[-1] == b"+PONG\r\n"
+    client = client_of(server)
+    assert client.dbsize() == 1_000_000
+    client.close()
+    assert re.search(r"DB loaded from incr file big\.aof: \d+\.\d+ seconds", server.log())
+
+
+def test_what_cant_be_loaded_ends_the_server(start: Start, tmp_path: Path) -> None:
+    home = tmp_path / "ours"
+    home.mkdir()
+    (home / "dump.rdb").write_bytes(b"REDIS0010nonsense")
+    server = start(ready=False)
+    assert wait_end(server) == 1
+    assert "Fatal error loading the DB" in server.log()
+    assert (home / "dump.rdb").read_bytes() == b"REDIS0010nonsense"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A directory on a file system of 1 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("missing privilege: mounting a tmpfs needs root")
+    path = tmp_path / "small"
+    path.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(path)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("missing privilege: a tmpfs can't be mounted here")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def test_a_full_disk(small_disk: Path) -> None:
+    """everysec: writes are refused while it is full, and go on afterwards; nothing of before is lost."""
+    home = small_disk / "home"
+    home.mkdir()
+    (home / "ballast").write_bytes(bytes(300_000))
+    server = Process(OURS, home, "--appendonly", "yes", "--auto-aof-rewrite-percentage", "0")
+    client = client_of(server.wait_ready())
+    written = 0
+    with pytest.raises(redis.ResponseError, match="MISCONF Errors writing to the AOF file: No space left on device"):
+        for i in range(10_000):
+            client.set(f"key{i}", "x" * 1000)
+            written = i
+            time.sleep(0.0005)
+    assert client.get("key0") == b"x" * 1000
+    with pytest.raises(redis.ResponseError, match="MISCONF"):
+        client.ping()
+    (home / "ballast").unlink()
+    for _ in range(400):
+        with contextlib.suppress(redis.ResponseError):
+            client.set("afterwards", 1)
+            break
+        time.sleep(0.01)
+    assert client.get("afterwards") == b"1"
+    client.close()
+    assert server.stop() == 0
+    again = Process(OURS, home, "--appendonly", "yes", "--auto-aof-rewrite-percentage", "0")
+    client = client_of(again.wait_ready())
+    assert client.exists("key0", f"key{written - 1}", "afterwards") == 3
+    client.close()
+    again.stop()
+
+
+def test_always_on_a_full_disk_ends_the_server(small_disk: Path) -> None:
+    home = small_disk / "home"
+    home.mkdir()
+    server = Process(OURS, home, "--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0")
+    client = client_of(server.wait_ready())
+    answered = -1
+    with pytest.raises(redis.ConnectionError):
+        for i in range(10_000):
+            client.set(f"key{i}", "x" * 1000)
+            answered = i
+    client.close()
+    assert wait_end(server) == 1
+    assert "Can't recover from AOF write error when the AOF fsync policy is 'always'. Exiting..." in server.log()
+    (home / f"log-{server.port}").unlink()
+    again = Process(OURS, home, "--appendonly", "yes", "--appendfsync", "no", "--auto-aof-rewrite-percentage", "0")
+    client = client_of(again.wait_ready())
+    assert client.exists("key0", f"key{answered}") == 2
+    client.close()
+    again.popen.kill()
+    again.popen.wait(10)
+
+
+def test_sigterm_saves(start: Start, tmp_path: Path) -> None:
+    server = start()
+    client = client_of(server)
+    client.config_set("save", "3600 1")
+    client.set("a", 1)
+    client.close()
+    assert server.stop(signal.SIGTERM) == 0
+    lines = [line.rpartition(" * ")[2].rpartition(" # ")[2] for line in server.log().splitlines()[-4:]]
+    assert lines[:3] == [
+        "User requested shutdown...",
+        "Saving the final RDB snapshot before exiting.",
+        "DB saved on disk",
+    ]
+    assert (tmp_path / "ours" / "dump.rdb").exists()
+
+
+def test_sigterm_is_refused_when_the_data_cant_be_saved(start: Start, tmp_path: Path) -> None:
+    server = start()
+    client = client_of(server)
+    client.set("a", 1)
+    client.config_set("save", "3600 1")
+    (tmp_path / "ours" / "dump.rdb").mkdir()
+    server.popen.send_signal(signal.SIGTERM)
+    server.wait_log("SIGTERM received but errors trying to shut down the server")
+    assert client.get("a") == b"1"
+    (tmp_path / "ours" / "dump.rdb").rmdir()
+    client.close()
+    assert server.stop() == 0
+    assert (tmp_path / "ours" / "dump.rdb").is_file()
