@@ -1,0 +1,13 @@
+# What the engine asks of the part that makes a store durable (libkv.persistence), which it does not know otherwise:
+# kv.journal points to a struct that begins with this one, or is NULL.
+
+from libc.stdint cimport int64_t, uint64_t
+
+from libkv.engine.types cimport Kv
+from libkv.structures.buffer cimport Buffer
+
+cdef struct Durability:
+    void (*info)(Kv* kv, Buffer* out) noexcept nogil    # INFO's section persistence, without its title
+    char refusal[512]           # while kv.refusing_writes: the error that write commands get, "MISCONF ..."
+    int64_t fork_us             # what the last fork call took
+    uint64_t forks
