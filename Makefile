@@ -8,9 +8,9 @@ export VENV
 
 # Debian packages that the tests run beside: the real servers, tools of the namespaces, a kernel with IPVS
 TEST_PACKAGES := redis-server redis-tools keepalived frr ipvsadm nginx-light haproxy iproute2 iptables nftables kmod \
-	user-mode-linux tcpdump
+	user-mode-linux tcpdump msmtp-mta unbound
 
-.PHONY: run test test-asan test-tsan bench docs lint build needed packages clean
+.PHONY: run test test-asan test-tsan bench docs lint build needed packages clients clean
 
 run: build
 	mkdir -p data
@@ -42,6 +42,7 @@ $(VENV)/installed: $(VENV)/bin/python setup.py pyproject.toml $(SOURCES)
 packages:
 	@missing=; for p in $(TEST_PACKAGES); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	command -v npm >/dev/null || missing="$$missing nodejs npm"; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		policy=/usr/sbin/policy-rc.d; \
 		if [ ! -e $$policy ]; then \
@@ -51,10 +52,19 @@ packages:
 	fi; \
 	for p in $$missing; do echo "missing Debian package $$p: tests that need it are skipped by name"; done
 
-test: build packages
+# the clients in Node that the tests run, in the versions that their lock file pins
+NODE := tests/oracle/clients/node
+$(NODE)/node_modules: $(NODE)/package-lock.json
+	@if command -v npm >/dev/null; then cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund && touch node_modules; \
+	else echo "missing npm: tests of clients in Node are skipped by name"; fi
+
+clients: packages
+	@$(MAKE) --no-print-directory $(NODE)/node_modules
+
+test: build packages clients
 	tests/run
 
-test-asan: needed packages $(VENV)/installed
+test-asan: needed packages clients $(VENV)/installed
 	tests/run --sanitize address,undefined
 
 test-tsan: needed $(VENV)/installed

@@ -1,10 +1,10 @@
 """python -m benchmarks [names...] [--quick] [--output FOLDER]: ours beside the real thing, on this machine, now.
 
-libkv beside redis-server: throughput commands memory pauses embedded threads split; libvrrp beside keepalived: outage
-many busy; libipvs beside ipvsadm and haproxy: kernel_table many_checks proxy_plane.  All of them by default.  --quick
-takes some minutes, leaves out split (which builds the core anew) unless it is named, and shows the figures only; the
-whole takes about three quarters of an hour and writes benchmarks.json, benchmarks.svg and benchmarks.md to docs/.  With
-names, the other topics keep the figures that the JSON file has.
+libkv beside redis-server: throughput commands memory pauses embedded threads rdb journal split; libvrrp beside
+keepalived: outage many busy; libipvs beside ipvsadm and haproxy: kernel_table many_checks proxy_plane. All of them by
+default. --quick takes some minutes, leaves out split (which builds the core anew) unless it is named, and shows the
+figures only; the whole takes about three quarters of an hour and writes benchmarks.json, benchmarks.svg and
+benchmarks.md to docs/. With names, the other topics keep the figures that the JSON file has.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import os
 import platform
 import signal
 import sys
+import threading
 from types import FrameType
 
 from libkv import Store, __version__
@@ -25,8 +26,10 @@ from libkv.configfile import (
     read_command_line,
     without_effect,
 )
+from libkv.errors import StoreFilesError
+from libkv.persistence import opening
 from libkv.server import ListenError, Server
-from libkv.server.configure import put_directive, read_config, set_config_file
+from libkv.server.configure import check_user, define_users, load_users, put_directive, read_config, set_config_file
 from libkv.server.daemon import (
     daemonize,
     find_supervisor,
@@ -53,6 +56,7 @@ Examples:
        server.py /etc/redis/6379.conf
        server.py --port 7777
        server.py --port 7777 --unixsocket /tmp/kv.sock
+       server.py --metrics-port 9121 (figures for Prometheus, at 127.0.0.1; HOST:9121 for another address)
        server.py /etc/myredis.conf --loglevel verbose -
        server.py /etc/myredis.conf --loglevel verbose
 """
@@ -78,6 +82,7 @@ class Stop:
     """What a signal asks for; handlers only note it down."""
 
     asked = False
+    loaded = False  # before that there is nothing to be saved
     server: Server | None = None
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -87,8 +92,15 @@ class Stop:
             os._exit(1)
         self.asked = True
         log.warning("Received %s scheduling shutdown...", signal.Signals(number).name, extra={"from_signal": True})
-        if self.server is not None:
-            self.server.end()
+        if self.server is not None and self.loaded:
+            if opening.prepare_shutdown(self.server.store):
+                self.server.end()
+            else:
+                self.asked = False
+                log.warning(
+                    "%s received but errors trying to shut down the server, check the logs for more information",
+                    signal.Signals(number).name,
+                )
 
 
 def bits() -> str:
@@ -103,10 +115,51 @@ def load(command_line: CommandLine) -> tuple[Store, list[Line]]:
     wanted = int(counts[-1]) if counts and counts[-1].isdigit() and 0 < int(counts[-1]) < 1 << 31 else 16
     store = Store(databases=wanted)
     file = command_line.file and os.path.abspath(command_line.file)
-    apply(lines, lambda name, words: put_directive(store, name, words))
+    others = apply(lines, lambda name, words: put_directive(store, name, words))
+    check_users(store, [line for line in others if line.name == "user"])
     if file:
         set_config_file(store, os.fsencode(file))
     return store, lines
+
+
+def check_users(store: Store, lines: list[Line]) -> None:
+    """Raises ConfigFileError for a `user` line that can't be."""
+    seen = set()
+    for line in lines:
+        name = line.args[0]
+        why = check_user(store, list(line.args))
+        if name in seen:
+            why = "Duplicate user found. A user can only be defined once in config files"
+        seen.add(name)
+        if why is not None:
+            raise ConfigFileError(f"Error in user declaration '{name.decode('utf-8', 'replace')}': {why}", line)
+
+
+def make_users(store: Store, config: dict[str, str], lines: list[Line]) -> bool:
+    """The users of redis.conf or of the ACL file; False: it is logged what is wrong."""
+    declarations = [list(line.args) for line in lines if line.name == "user"]
+    if declarations and config["aclfile"]:
+        log.warning(
+            "Configuring Redis with users defined in redis.conf and at the same setting an ACL file path is invalid. "
+            "This setup is very likely to lead to configuration errors and security holes, please define either an ACL "
+            "file or declare users directly in your redis.conf, but not both."
+        )
+        return False
+    why, off = define_users(store, declarations)
+    if why is not None:
+        log.warning("%s", why)
+        log.warning("Critical error while loading ACLs. Exiting.")
+        return False
+    for name in off:
+        log.info(
+            "The user '%s' is disabled (there is no 'on' modifier in the user description). "
+            "Make sure this is not a configuration error.",
+            name,
+        )
+    why = load_users(store) if config["aclfile"] else None
+    if why is not None:
+        log.warning("Aborting Redis startup because of ACL errors: %s", why)
+    return why is None
 
 
 def prepare(config: dict[str, str], has_file: bool) -> tuple[str, str]:
@@ -167,17 +220,82 @@ def announce(config: dict[str, str], lines: list[Line], server: Server) -> None:
             log.warning("%s %s is not carried out: every command keeps its name", line.name, line.args[0].decode())
 
 
-def serve(store: Store, lines: list[Line], has_file: bool, stop: Stop) -> int:
+def load_data(store: Store, stop: Stop) -> bool:
+    """Loads what the configuration names, in a thread: signals are answered meanwhile, a terminal sees how far it is.
+
+    False: it can't be loaded."""
+    failures: list[StoreFilesError] = []
+
+    def work() -> None:
+        try:
+            opening.start(store)
+        except StoreFilesError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work, name="load", daemon=True)
+    thread.start()
+    shown = False
+    while thread.is_alive():
+        thread.join(0.5)
+        done, total = opening.progress(store)
+        if thread.is_alive() and sys.stderr.isatty() and total:
+            shown = True
+            sys.stderr.write(f"\rLoading: {100 * done // total:3d}% of {total / 1e6:,.1f} MB")
+            sys.stderr.flush()
+        if stop.asked:
+            log.warning("Stopped while loading: no file has been changed.")
+            os._exit(0)
+    if shown:
+        sys.stderr.write("\r\x1b[K")
+    if failures:
+        log.warning("Fatal error loading the DB: %s. Exiting.", failures[0].args[-1])
+        return False
+    stop.loaded = True
+    return True
+
+
+def take_metrics_port(arguments: list[str]) -> tuple[list[str], tuple[str, int] | None]:
+    """The arguments without --metrics-port, and the address that it names; ConfigFileError when that is none."""
+    if "--metrics-port" not in arguments:
+        return arguments, None
+    at = arguments.index("--metrics-port")
+    host, _, port = arguments[at + 1].rpartition(":") if at + 1 < len(arguments) else ("", "", "")
+    if not port.isdigit() or int(port) > 65535:
+        raise ConfigFileError("--metrics-port needs a port (0 to 65535), or an address and a port: 127.0.0.1:9121")
+    return arguments[:at] + arguments[at + 2 :], (host or "127.0.0.1", int(port))
+
+
+def serve_metrics(store: Store, where: tuple[str, int]) -> bool:
+    """Answers Prometheus from now on; False: it is logged why not."""
+    host, port = where
+    try:
+        from libkv.server.metrics import MetricsServer
+    except ImportError:
+        log.warning("--metrics-port needs prometheus-client: pip install 'keepkv[metrics]'")
+        return False
+    try:
+        metrics = MetricsServer(store, port, host).start()
+    except OSError as error:
+        log.warning("Failed listening for metrics at %s:%d: %s", host, port, error.strerror)
+        return False
+    log.info("Metrics are served at http://%s:%d/metrics", host, metrics.port)
+    return True
+
+
+def serve(store: Store, lines: list[Line], has_file: bool, stop: Stop, metrics: tuple[str, int] | None = None) -> int:
     """Runs the server until SHUTDOWN or a signal; the exit status."""
     config = read_config(store)
     supervisor, pidfile = prepare(config, has_file)
     if config["port"] == "0" and config["tls-port"] == "0" and not config["unixsocket"]:
         log.warning("Configured to not listen anywhere, exiting.")
         return 1
+    if not make_users(store, config, lines):
+        return 1
     room, notes = raise_open_files(int(config["maxclients"]))
     for note in notes:
         log.warning(note)
     put_directive(store, "maxclients", [str(room)])
+    opening.announce_loading(store)
     try:
         server = stop.server = Server.from_config(store).start()
     except ListenError as error:
@@ -189,6 +307,12 @@ def serve(store: Store, lines: list[Line], has_file: bool, stop: Stop) -> int:
         log.warning("Failed to configure TLS. %s", error)
         return 1
     announce(config, lines, server)
+    if metrics is not None and not serve_metrics(store, metrics):
+        server.stop()
+        return 1
+    if not load_data(store, stop):
+        server.stop()
+        return 0 if stop.asked else 1
     if config["unixsocket"]:
         log.info("The server is now ready to accept connections at %s", config["unixsocket"])
     log.info("Ready to accept connections")
@@ -196,19 +320,23 @@ def serve(store: Store, lines: list[Line], has_file: bool, stop: Stop) -> int:
     tell_supervisor(supervisor, "READY=1")
     while not stop.asked and not server.wait(60):
         pass
-    if stop.asked:
-        log.warning("User requested shutdown...")
     tell_supervisor(supervisor, "STOPPING=1")
     server.stop()
+    broken = bool(opening.state(store)["fatal"])
     if pidfile:
         log.info("Removing the pid file.")
         remove_pidfile(pidfile)
     log.warning("libkv is now ready to exit, bye bye...")
-    return 0
+    return 1 if broken else 0
 
 
 def main(arguments: list[str]) -> int:
     """The program; returns its exit status."""
+    try:
+        arguments, metrics = take_metrics_port(arguments)
+    except ConfigFileError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     command_line = parse_command_line(arguments)
     if command_line.action == "version":
         print(f"libkv server v={__version__} redis=7.0.15 bits={bits()} python={platform.python_version()}")
@@ -225,7 +353,7 @@ def main(arguments: list[str]) -> int:
             raise ConfigFileError("server.py serves a store; Sentinel is a program of its own")
         store, lines = load(command_line)
         has_file = bool(command_line.file or command_line.stdin or command_line.options)
-        return serve(store, lines, has_file, stop)
+        return serve(store, lines, has_file, stop, metrics)
     except ConfigFileMissing as error:
         open_log("", "notice")
         log.warning("%s", error)

@@ -275,7 +275,12 @@ class Memory(Plane):
         target = (
             destination or configuration.address or ("::" if configuration.family == socket.AF_INET6 else "0.0.0.0")
         )
-        who = schedulers.Client(source, client_port, socket.inet_pton(configuration.family, target))
+        return self._connect(
+            service, schedulers.Client(source, client_port, socket.inet_pton(configuration.family, target))
+        )
+
+    def _connect(self, service: _Service, who: schedulers.Client) -> Connection | None:
+        configuration = service.configuration
         template = self._template(service, who) if configuration.persistence else None
         if configuration.persistence:
             server: schedulers.Backend | None = template.server if template is not None else None

@@ -18,6 +18,7 @@ binding to it, with another port (IP_TRANSPARENT: needs CAP_NET_ADMIN, and routi
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import random
 import resource
@@ -32,6 +33,7 @@ from libipvs.datagrams import DatagramEngine
 from libipvs.errors import InvalidRequest, Refused, Unsupported
 from libipvs.memory import Connection, Memory, MemoryServer
 from libipvs.model import Action, Change, Protocol, ServerStatus, ServiceKey, ServiceStatus, Stats, Timeouts
+from libipvs.schedulers import Client
 from libipvs.splice import Counter, Engine
 
 IP_FREEBIND, IPV6_FREEBIND = 15, 78
@@ -41,6 +43,7 @@ CLIENT_ADDRESS = ("", "proxy-v1", "proxy-v2", "transparent")
 PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n"
 
 
+@functools.lru_cache(maxsize=16384)
 def packed_address(family: int, address: str, port: int) -> bytes:
     """A struct sockaddr_in or sockaddr_in6."""
     if family == socket.AF_INET6:
@@ -55,6 +58,14 @@ def unpacked_address(packed: bytes) -> tuple[str, int]:
     if family == socket.AF_INET6:
         return socket.inet_ntop(family, packed[8:24]), port
     return socket.inet_ntop(family, packed[4:8]), port
+
+
+def client_of(peer: bytes, destination: str) -> Client:
+    """Who asks: the client with this struct sockaddr_in or sockaddr_in6, for the service at `destination`."""
+    port = peer[2] << 8 | peer[3]
+    if ":" in destination:
+        return Client(peer[8:24], port, packed_address(socket.AF_INET6, destination, 0)[8:24])
+    return Client(peer[4:8], port, packed_address(socket.AF_INET, destination, 0)[4:8])
 
 
 def proxy_header(version: int, client: tuple[str, int], service: tuple[str, int]) -> bytes:
@@ -208,6 +219,9 @@ class Proxy(Memory):
             if udp:
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER)
             else:
+                # The clients' sockets have these from their listener.
+                opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 opened.listen(BACKLOG)
         except OSError as error:
             opened.close()
@@ -246,22 +260,24 @@ class Proxy(Memory):
             key = self._keys.get(number)
             if key is None:
                 return None
-            client = unpacked_address(peer)
-            connection = super().connect(key, *client)
+            connection = self._connect(self._services[key], client_of(peer, key.address))
             if connection is None:
                 return None
             server = connection.server
-            own = packed_address(key.family, client[0], 0) if self.client_address == "transparent" else b""
-            head = b""
-            if self.client_address.startswith("proxy-"):
-                head = proxy_header(int(self.client_address[-1]), client, (key.address, key.port))
+            own = head = b""
+            if self.client_address == "transparent":
+                own = packed_address(key.family, unpacked_address(peer)[0], 0)
+            elif self.client_address:
+                head = proxy_header(int(self.client_address[-1]), unpacked_address(peer), (key.address, key.port))
             counter = self._counters[connection.entry]
             return connection, counter, packed_address(server.family, server.address, server.port), own, head
 
     def _choose_for_flow(self, number: int, peer: bytes) -> tuple[Connection, Counter, bytes] | None:
         with self._lock:
             key = self._keys.get(number)
-            connection = super().connect(key, *unpacked_address(peer)) if key is not None else None
+            if key is None:
+                return None
+            connection = self._connect(self._services[key], client_of(peer, key.address))
             if connection is None:
                 return None
             server = connection.server

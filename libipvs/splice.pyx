@@ -7,9 +7,15 @@ A connection is two sockets and, for each direction, a pipe: bytes go socket -> 
       client  --splice-->  [up pipe]    --splice-->  server
               <--splice--  [down pipe]  <--splice--
 
+Small messages are cheaper copied than spliced: a direction reads into a buffer and writes at once, until a read fills
+the buffer; then it splices, until a splice brings little.  What the target doesn't take of a copy goes into the pipe.
+
 One end of input is passed on as a half-close when its pipe is empty; both ends, or an error, end the connection (an
 error as a reset).  epoll is edge-triggered: a connection is pumped until neither direction moves, or for ROUNDS, then
-it waits its turn.  Python is asked once for each new connection (which server?) and told when it is connected and over.
+it waits its turn; what an event has not announced, and what a short read has emptied, is not asked for.  Python is
+asked once for each new connection (which server?) and told when it is connected and over.
+
+A client is accepted only when there are descriptors for all that its connection needs; else it waits in the kernel.
 
 Source: splice(2), epoll(7), ip(7).
 """
@@ -61,6 +67,10 @@ cdef extern from *:
         return error;
     }
 
+    static int proxy_duplicate(int fd) {
+        return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    }
+
     static int proxy_transparent(int fd, int family) {
         int one = 1;
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
@@ -79,7 +89,8 @@ cdef extern from *:
         unsigned short ss_family
     ctypedef uint32_t socklen_t
     enum:
-        EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLET, EPOLL_CTL_ADD, EPOLL_CTL_DEL
+        EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLET, EPOLLHUP, EPOLLERR, EPOLL_CTL_ADD, EPOLL_CTL_DEL
+        MSG_DONTWAIT, MSG_NOSIGNAL
         SPLICE_F_MOVE, SPLICE_F_NONBLOCK
         SOCK_NONBLOCK, SOCK_CLOEXEC, SOCK_STREAM, SHUT_WR, SHUT_RDWR, O_NONBLOCK, O_CLOEXEC
     int epoll_ctl(int epfd, int op, int fd, epoll_event *event) nogil
@@ -88,10 +99,11 @@ cdef extern from *:
     int c_socket "socket"(int family, int kind, int protocol) nogil
     int c_connect "connect"(int fd, const sockaddr *address, socklen_t size) nogil
     int c_bind "bind"(int fd, const sockaddr *address, socklen_t size) nogil
-    int getpeername(int fd, sockaddr *address, socklen_t *size) nogil
     int c_shutdown "shutdown"(int fd, int how) nogil
     int c_close "close"(int fd) nogil
     ssize_t c_write "write"(int fd, const void *data, size_t size) nogil
+    ssize_t c_recv "recv"(int fd, void *data, size_t size, int flags) nogil
+    ssize_t c_send "send"(int fd, const void *data, size_t size, int flags) nogil
     ssize_t c_read "read"(int fd, void *data, size_t size) nogil
     int pipe2(int *ends, int flags) nogil
     ssize_t splice(int source, void *offset, int target, void *offset2, size_t size, unsigned int flags) nogil
@@ -100,10 +112,12 @@ cdef extern from *:
     void proxy_tune(int fd) nogil
     int proxy_error(int fd) nogil
     int proxy_transparent(int fd, int family) nogil
+    int proxy_duplicate(int fd) nogil
 
 cdef enum:
     EVENTS = 256
     CHUNK = 65536     # a pipe's capacity
+    SMALL = 8192      # bytes that are rather copied than spliced; less than a pipe's capacity
     ROUNDS = 32       # of both directions before another connection's turn
     ACCEPTS = 64      # of one listener before another descriptor's turn
     POOL = 512        # pairs of empty pipes kept for the next connections
@@ -123,6 +137,9 @@ cdef struct Way:                # one direction
     int source, target          # sockets
     int pipe[2]                 # read end, write end
     size_t held                 # bytes in the pipe
+    bint ready                  # input may be there: an event has said so
+    bint hung                   # an event has announced the end of input, or an error: read until it comes
+    bint large                  # much was read last time: splice
     bint ended, passed_on       # end of input seen; half-close done
     uint64_t *counter
 
@@ -168,19 +185,64 @@ cdef class Counter:
         self.down_bytes = 0
 
 
-cdef inline int pump(Way *way) noexcept nogil:
-    """Move what can be moved.  1 if something moved, 0 if not, -1 if the connection is broken."""
+cdef inline int copy(Way *way) noexcept nogil:
+    """Read a little and write it at once; the pipe is empty and takes what is left.  As pump() returns."""
+    cdef char data[SMALL]
+    cdef ssize_t count = c_recv(way.source, data, SMALL, MSG_DONTWAIT)
+    cdef ssize_t sent
+    if count == 0:
+        way.ended = True
+        return 0
+    if count < 0:
+        if errno == EINTR:
+            return 1
+        way.ready = False
+        return 0 if errno == EAGAIN else -1
+    way.counter[0] += count
+    way.large = count == SMALL
+    if not way.large and not way.hung:
+        way.ready = False  # a short read has taken all there was; what comes now is a new event
+    sent = c_send(way.target, data, count, MSG_DONTWAIT | MSG_NOSIGNAL)
+    if sent < 0:
+        if errno != EAGAIN and errno != EINTR:
+            return -1
+        sent = 0
+    if sent < count:
+        way.held = count - sent
+        if c_write(way.pipe[1], data + sent, way.held) != <ssize_t> way.held:
+            return -1
+    return 1
+
+
+cdef inline int fill(Way *way) noexcept nogil:
+    """Splice input into the pipe.  As pump() returns."""
+    cdef ssize_t count = splice(way.source, NULL, way.pipe[1], NULL, CHUNK - way.held,
+                                SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
+    if count > 0:
+        way.held += count
+        way.counter[0] += count
+        way.large = count >= SMALL
+        return 1
+    if count == 0:
+        way.ended = True
+        return 0
+    if errno == EAGAIN:
+        if way.held == 0:  # else it may be the pipe that is full: of pages, not of bytes
+            way.ready = False
+        return 0
+    return 1 if errno == EINTR else -1
+
+
+cdef inline int pump(Way *way, bint last) noexcept nogil:
+    """Move what can be moved.  1 if something moved, 0 if not, -1 if the connection is broken.
+
+    last: the other direction is over, so that the sockets are closed when this one is.
+    """
     cdef ssize_t count
     cdef int moved = 0
-    if not way.ended and way.held < CHUNK:
-        count = splice(way.source, NULL, way.pipe[1], NULL, CHUNK - way.held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
-        if count > 0:
-            way.held += count
-            way.counter[0] += count
-            moved = 1
-        elif count == 0:
-            way.ended = True
-        elif errno != EAGAIN and errno != EINTR:
+    if way.ready and not way.ended and way.held < CHUNK:
+        moved = fill(way) if way.large or way.held else copy(way)
+        if moved < 0:
             return -1
     if way.held:
         count = splice(way.pipe[0], NULL, way.target, NULL, way.held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
@@ -190,7 +252,8 @@ cdef inline int pump(Way *way) noexcept nogil:
         elif count < 0 and errno != EAGAIN and errno != EINTR:
             return -1
     if way.ended and way.held == 0 and not way.passed_on:
-        c_shutdown(way.target, SHUT_WR)
+        if not last:
+            c_shutdown(way.target, SHUT_WR)
         way.passed_on = True
         moved = 1
     return moved
@@ -213,6 +276,7 @@ cdef class Engine:
     cdef Listener *listeners
     cdef int pool[POOL][4]
     cdef int pooled
+    cdef int spare                  # a descriptor to give up for the last connection that fits
     cdef long long paused           # ms, until when nothing is accepted for want of descriptors
     cdef bint leaving               # some listener is removed and not closed yet
     cdef bint pending               # some listener is not emptied yet
@@ -225,7 +289,7 @@ cdef class Engine:
     def __cinit__(self, choose, connected, over, double connect_timeout=5.0):
         self.choose, self.connected, self.over = choose, connected, over
         self.connect_timeout = <long long> (connect_timeout * 1000)
-        self.epoll = self.wake = -1
+        self.epoll = self.wake = self.spare = -1
         import select
 
         poll = select.epoll()
@@ -313,7 +377,7 @@ cdef class Engine:
                 elif end.kind == LISTENER:
                     self.accept_from(<Listener *> end)
                 else:
-                    self.advance(end.link)
+                    self.notice(end, events[i].events)
             self.close_removed()
             self.accept_pending()
             self.take_turns()
@@ -354,16 +418,51 @@ cdef class Engine:
         self.paused = 0
         for _i in range(ACCEPTS):
             size = sizeof(peer)
+            if not self.stock():
+                self.pause(listener)
+                return
             fd = accept4(listener.fd, <sockaddr *> &peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
             if fd < 0:
                 if errno == EMFILE or errno == ENFILE:
-                    self.paused = proxy_milliseconds() + PAUSE_MS
-                    listener.pending = self.pending = True
+                    self.pause(listener)
                 return
             if self.begin(listener.number, fd, <char *> &peer, size) < 0:
                 proxy_reset_on_close(fd)
                 c_close(fd)
         listener.pending = self.pending = True
+
+    cdef void pause(self, Listener *listener) noexcept nogil:
+        """No descriptors: its clients wait in the kernel's queue."""
+        self.paused = proxy_milliseconds() + PAUSE_MS
+        listener.pending = self.pending = True
+
+    cdef bint stock(self) noexcept nogil:
+        """Have what an accepted client will need, so that it rather waits to be accepted.  False: no descriptors."""
+        cdef int kept[4]
+        if self.spare < 0:
+            self.spare = proxy_duplicate(self.wake)
+            if self.spare < 0:
+                return False
+        if self.pooled:
+            return True
+        if pipe2(&kept[0], O_NONBLOCK | O_CLOEXEC) < 0:
+            return False
+        if pipe2(&kept[2], O_NONBLOCK | O_CLOEXEC) < 0:
+            c_close(kept[0])
+            c_close(kept[1])
+            return False
+        memcpy(self.pool[0], kept, sizeof(kept))
+        self.pooled = 1
+        return True
+
+    cdef int server_socket(self, int family) noexcept nogil:
+        """A socket; for the last connection that fits, the spare descriptor gives way."""
+        cdef int server = c_socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
+        if server < 0 and (errno == EMFILE or errno == ENFILE) and self.spare >= 0:
+            c_close(self.spare)
+            self.spare = -1
+            server = c_socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
+        return server
 
     cdef int begin(self, int64_t number, int client, const char *peer, socklen_t size) noexcept nogil:
         """A link for an accepted client; -1 if it cannot be (the client's descriptor stays the caller's)."""
@@ -376,7 +475,7 @@ cdef class Engine:
         if self.ask(link, number, peer, size, &address, &address_size, &own, &own_size) < 0:
             free(link)
             return -1
-        server = c_socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
+        server = self.server_socket(address.ss_family)
         if server >= 0 and self.wire(link, client, server, &address, address_size, &own, own_size) == 0:
             return 0
         if server >= 0:
@@ -389,14 +488,14 @@ cdef class Engine:
                   sockaddr_storage *own, socklen_t own_size) noexcept nogil:
         """Connect, give it pipes, and put it into the epoll set; -1 leaves both sockets as they were."""
         cdef epoll_event event
-        if own_size and (proxy_transparent(server, own.ss_family) < 0 or c_bind(server, <sockaddr *> own, own_size) < 0):
+        if own_size and proxy_transparent(server, own.ss_family) < 0:
+            return -1
+        if own_size and c_bind(server, <sockaddr *> own, own_size) < 0:
             return -1
         if c_connect(server, <sockaddr *> address, address_size) < 0 and errno != EINPROGRESS:
             return -1
-        if self.take_pipes(link) < 0:
-            return -1
-        proxy_tune(client)
-        proxy_tune(server)
+        self.take_pipes(link)
+        proxy_tune(server)  # the client's has it from its listener
         link.up.source, link.up.target = client, server
         link.down.source, link.down.target = server, client
         link.ends[0].kind, link.ends[0].link = CLIENT_END, link
@@ -421,21 +520,13 @@ cdef class Engine:
         self.open_links += 1
         return 0
 
-    cdef int take_pipes(self, Link *link) noexcept nogil:
+    cdef void take_pipes(self, Link *link) noexcept nogil:
+        """A pair of pipes that stock() has provided."""
         cdef int *kept
-        if self.pooled:
-            self.pooled -= 1
-            kept = self.pool[self.pooled]
-            link.up.pipe[0], link.up.pipe[1] = kept[0], kept[1]
-            link.down.pipe[0], link.down.pipe[1] = kept[2], kept[3]
-            return 0
-        if pipe2(link.up.pipe, O_NONBLOCK | O_CLOEXEC) < 0:
-            return -1
-        if pipe2(link.down.pipe, O_NONBLOCK | O_CLOEXEC) < 0:
-            c_close(link.up.pipe[0])
-            c_close(link.up.pipe[1])
-            return -1
-        return 0
+        self.pooled -= 1
+        kept = self.pool[self.pooled]
+        link.up.pipe[0], link.up.pipe[1] = kept[0], kept[1]
+        link.down.pipe[0], link.down.pipe[1] = kept[2], kept[3]
 
     cdef void give_pipes(self, Link *link) noexcept nogil:
         """Keep empty pipes for the next one; close those that hold something."""
@@ -451,16 +542,27 @@ cdef class Engine:
         c_close(link.down.pipe[0])
         c_close(link.down.pipe[1])
 
+    cdef void notice(self, End *end, uint32_t events) noexcept nogil:
+        """Something happened at one end of a link."""
+        cdef Link *link = end.link
+        cdef Way *way = &link.up if end.kind == CLIENT_END else &link.down
+        if events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+            way.ready = True
+        if events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+            way.hung = True
+        if not link.connecting:
+            self.advance(link)
+        elif not link.over and end.kind == SERVER_END and self.connect_done(link, events) > 0:
+            self.advance(link)
+
     cdef void advance(self, Link *link) noexcept nogil:
-        """Something happened at one of its ends."""
+        """Move what an event has announced."""
         cdef int up, down, _i
         if link.over:
             return
-        if link.connecting and self.connect_done(link) <= 0:
-            return
         for _i in range(ROUNDS):
-            up = pump(&link.up)
-            down = pump(&link.down)
+            up = pump(&link.up, link.down.passed_on)
+            down = pump(&link.down, link.up.passed_on)
             if up < 0 or down < 0:
                 self.finish(link, True)
                 return
@@ -474,17 +576,15 @@ cdef class Engine:
             link.again = self.moving
             self.moving = link
 
-    cdef int connect_done(self, Link *link) noexcept nogil:
+    cdef int connect_done(self, Link *link, uint32_t events) noexcept nogil:
         """1 if the server has answered, 0 if not yet, -1 if it refused (then the link is over)."""
-        cdef sockaddr_storage peer
-        cdef socklen_t size = sizeof(peer)
-        if proxy_error(link.up.target) != 0:
+        if events & (EPOLLERR | EPOLLHUP) and proxy_error(link.up.target) != 0:
             self.finish(link, True)
             return -1
-        if getpeername(link.up.target, <sockaddr *> &peer, &size) < 0:
+        if not events & EPOLLOUT:
             return 0
         link.connecting = False
-        if link.head_size and c_write(link.up.target, link.head, link.head_size) != link.head_size:
+        if link.head_size and c_send(link.up.target, link.head, link.head_size, MSG_NOSIGNAL) != link.head_size:
             self.finish(link, True)
             return -1
         self.tell_connected(link)
@@ -599,7 +699,7 @@ cdef class Engine:
             if listener.fd >= 0:
                 c_close(listener.fd)
             free(listener)
-        for fd in (self.epoll, self.wake):
+        for fd in (self.epoll, self.wake, self.spare):
             if fd >= 0:
                 os.close(fd)
-        self.epoll = self.wake = -1
+        self.epoll = self.wake = self.spare = -1

@@ -462,8 +462,8 @@ class Supervisor:
         """Start a command and reap it when it ends."""
         try:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-        except OSError as error:
-            log.error("cannot run %s: %s", command[0], error.strerror)
+        except (OSError, ValueError) as error:
+            log.error("cannot run %s: %s", command[0], getattr(error, "strerror", None) or error)
             return
         descriptor = os.pidfd_open(process.pid)
         self._processes[descriptor] = process

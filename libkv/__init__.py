@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 from libkv import errors
 
 if TYPE_CHECKING:
+    from libkv.api.directory import DirectoryStore as DirectoryStore
+    from libkv.api.directory import open as open
     from libkv.api.handle import Client as Client
     from libkv.api.handle import Database as Database
     from libkv.api.pipeline import Pipeline as Pipeline
@@ -34,10 +36,12 @@ __version__ = "0.1.0"
 _HOME = {
     "Client": "libkv.api.handle",
     "Database": "libkv.api.handle",
+    "DirectoryStore": "libkv.api.directory",
     "Pipeline": "libkv.api.pipeline",
     "Server": "libkv.server",
     "Store": "libkv.api.store",
     "aio_redis_client": "libkv.client",
+    "open": "libkv.api.directory",
     "redis_client": "libkv.client",
 }
 

@@ -1,9 +1,10 @@
 """Real redis-py clients whose connections never leave the process.
 
-Everything above the socket is redis-py's own: its pool, its parser, its callbacks, its Lock and Pipeline.  In place
-of the socket stands a session of the store: what redis-py sends is run before `send` returns, and the reply waits to
-be received.  Good for code that insists on a `redis.Redis` (flask-session, rq, ...), and for tests of such code.
-Cost: packing and parsing RESP; `libkv.Store` itself is several times faster.
+Everything above the socket is redis-py's own: its pool, its parser, its callbacks, its Lock and Pipeline.  In place of
+the socket stands a session of the store: what redis-py sends is run before `send` returns, and the reply waits to be
+received; receiving waits for the reply of a command that waits (BLPOP), up to the client's socket_timeout.  Good for
+code that insists on a `redis.Redis` (flask-session, rq, ...), and for tests of such code.  Cost: packing and parsing
+RESP; `libkv.Store` itself is several times faster.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ class SessionSocket:
         self._replies += self._session.feed(bytes(data))
 
     def recv(self, size: int) -> bytes:
+        if not self._replies and not self._session.closed:
+            self._replies += self._session.wait(self._timeout)
         if self._replies:
             data = bytes(self._replies[:size])
             del self._replies[:size]
@@ -70,7 +73,7 @@ class SessionSocket:
             return b""
         if self._timeout == 0:
             raise BlockingIOError(errno.EAGAIN, "no reply is waiting")
-        raise TimeoutError("no reply is waiting, and none will come before the next command")
+        raise TimeoutError("timed out")
 
     def settimeout(self, timeout: float | None) -> None:
         self._timeout = timeout
@@ -87,6 +90,7 @@ class StoreConnection(redis.UnixDomainSocketConnection):
 
     def __init__(self, *, store: StoreCore, **kwargs: Any) -> None:
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]  # redis-py's
+        self.host, self.port = PLACE, 0  # what the client-side cache tells of it
         self._store = store
 
     def _connect(self) -> SessionSocket:
@@ -94,25 +98,44 @@ class StoreConnection(redis.UnixDomainSocketConnection):
 
 
 class SessionWriter:
-    """What redis-py needs of an `asyncio.StreamWriter`; the replies go to the reader at once."""
+    """What redis-py needs of an `asyncio.StreamWriter`; the replies go to the reader at once, or when they come."""
 
     def __init__(self, store: StoreCore, reader: asyncio.StreamReader) -> None:
         self._session: Session = store.new_session()
         self._reader = reader
+        self._loop = asyncio.get_running_loop()
+        self._fd = self._session.fileno()
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop.add_reader(self._fd, self._take)
 
     def writelines(self, lines: Iterable[bytes]) -> None:
         if self._session.closed:
             raise ConnectionResetError(errno.ECONNRESET, "the session was ended")
-        replies = self._session.feed(b"".join(lines))
+        self._pass_on(self._session.feed(b"".join(lines)))
+
+    def _take(self) -> None:
+        """The session has something that no request of ours returned."""
+        self._pass_on(self._session.wait(0))
+
+    def _pass_on(self, replies: bytes) -> None:
         if replies:
             self._reader.feed_data(replies)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._session.closed:
-            self._reader.feed_eof()
+            self.close()
+        elif (seconds := self._session.remaining) is not None:
+            self._timer = self._loop.call_later(seconds, self._take)
 
     async def drain(self) -> None:
         """Nothing to wait for: everything was taken."""
 
     def close(self) -> None:
+        if self._fd >= 0 and not self._loop.is_closed():
+            self._loop.remove_reader(self._fd)
+            self._reader.feed_eof()
+        self._fd = -1
         self._session.close()
 
     async def wait_closed(self) -> None:

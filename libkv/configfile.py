@@ -304,6 +304,8 @@ def apply(lines: Iterable[Line], put: Callable[[str, list[bytes]], str | None], 
             least, most = _WORDS[line.name]
             if len(line.args) < least or (most is not None and len(line.args) > most):
                 reason = _BAD
+            elif line.name == "rename-command":
+                reason = put(line.name, list(line.args))
             others.append(line)
         elif line.name == "sentinel":
             if not sentinel:

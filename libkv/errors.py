@@ -20,6 +20,37 @@ class KvError(Exception):
     """Everything that libkv raises on its own account."""
 
 
+class RdbFileError(KvError, ValueError):
+    """An RDB file that can't be read: damaged, truncated, or with something no store here can hold.
+
+    `offset` of the byte where it was seen, `key` (bytes, cut to 128) and `database` of the record in work, `kind`
+    ("damaged", "truncated", "unsupported"), `reason`: the message without them.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        offset: int = 0,
+        key: bytes | None = None,
+        database: int = 0,
+        kind: str = "damaged",
+        reason: str = "",
+    ) -> None:
+        super().__init__(*args)
+        self.offset = offset
+        self.key = key
+        self.database = database
+        self.kind = kind
+        self.reason = reason
+
+
+class StoreFilesError(KvError, OSError):
+    """A store's directory or its files can't be used: damaged, held by another process, not readable or writable.
+
+    `errno` as in OSError; the text names the file, and where it matters the offset of the first bad byte.
+    """
+
+
 class RedisError(KvError):
     """The root of redis-py's tree.
 

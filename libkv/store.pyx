@@ -4,27 +4,44 @@ A call releases the GIL, takes the store's lock, executes into a C buffer, gives
 then makes Python objects: nothing of Python runs under the lock, and the GIL is never waited for while it is held.
 """
 
+import logging
 import os
 import weakref
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_Clear
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 
+from libkv.engine.blocking cimport blocking_expire, blocking_shift
 from libkv.engine.checks cimport check_all
-from libkv.engine.clock cimport mono_ns
+from libkv.engine.clock cimport clock_monotonic, mono_ns
 from libkv.engine.config cimport config_put
 from libkv.engine.decode cimport decode_reply
 from libkv.engine.direct cimport DIRECT_DONE, DIRECT_MAX, DIRECT_NIL, direct_get, direct_set
 from libkv.engine.lock cimport lock_give, lock_take, lock_try
+from libkv.engine.push cimport push_listen
 from libkv.engine.replay cimport replay_effects
 from libkv.engine.session cimport session_data, session_free, session_new, session_run
 from libkv.engine.store cimport kv_cron, kv_delete, kv_new
-from libkv.engine.types cimport S_CLOSE_AFTER, S_CLOSE_ASAP, S_EMBEDDED, Arg, Kv, Reply
+from libkv.engine.types cimport (
+    CALL_BLOCK, CALL_DONE, EVENT_EXPIRED, HOOK_NOTIFY, S_BLOCKED, S_CLOSE_AFTER, S_CLOSE_ASAP, S_EMBEDDED, Arg, Kv, Reply,
+)
+from libkv.persistence.durable cimport (
+    JOURNAL_OFF, SAVES_BY_COMMAND, Durable, LogLine, durable_attach, durable_detach, durable_forget, durable_of,
+    durable_set_libraries, durable_take_line,
+)
+from libkv.persistence.files cimport files_default
+from libkv.persistence.journal cimport journal_settle, journal_take
+from libkv.scripting.script_engine cimport scripting_end_run
+from libkv.scripting.libraries cimport libraries_each, libraries_load
 from libkv.structures.alloc cimport heap_fail_after
-from libkv.structures.buffer cimport Buffer, buffer_free, buffer_init, buffer_trim
+from libkv.structures.buffer cimport Buffer, buffer_free, buffer_init
 from libkv.structures.cell cimport Slice
+from libkv.waiting cimport (
+    WAIT_DONE, session_borrow, session_give_back, take_output, take_reply, wait_end_all, wait_for, wait_forked,
+    wait_begin_pause, wait_look, wait_look_again, wait_named, wait_output, waker_close, waker_fd,
+)
 
 from libkv.errors import DataError, ResponseError, StoreClosed, StoreForked
 
@@ -34,6 +51,8 @@ cdef extern from "Python.h":
 cdef enum:
     ARGS_ON_STACK = 24
     CRON_MS = 100               # an idle embedded store costs nothing: its cron runs along with calls
+
+log = logging.getLogger("libkv")
 
 stores = weakref.WeakSet()      # every store of the process, for fork
 
@@ -55,12 +74,19 @@ cdef class StoreCore:
         if self.kv == NULL:
             raise MemoryError("no memory for a store")
         self.kv.owner = <void*>self
+        if durable_attach(self.kv, files_default()) != 0:
+            kv_delete(self.kv)
+            self.kv = NULL
+            raise MemoryError("no memory for a store")
+        durable_set_libraries(self.kv, libraries_each, libraries_load, NULL)
         if "databases" not in config:
             config_put(self.kv, "databases", [str(databases)])
         for name, value in config.items():
             error = config_put(self.kv, name.replace("_", "-"), words(value))
             if error is not None:
-                kv_delete(self.kv)
+                with nogil:
+                    durable_detach(self.kv)
+                    kv_delete(self.kv)
                 self.kv = NULL
                 raise ValueError(f"setting {name}={value!r}: {error}")
         self.own = session_new(self.kv, b"", b"", -1, S_EMBEDDED)
@@ -88,7 +114,33 @@ cdef class StoreCore:
         if self.closed and self.users == 0:
             end(self)
 
-    cdef object run(self, args, CSession* session):
+    cdef int settle(self) except -1:
+        """With `appendfsync always`: waits until what the caller has seen is on the disk.  Raises when it can't be."""
+        cdef Durable* d = durable_of(self.kv)
+        cdef uint64_t offset
+        cdef int error
+        if d == NULL or d.state == JOURNAL_OFF:
+            return 0
+        with nogil:
+            lock_take(self.kv)
+            offset = journal_take(self.kv)
+            lock_give(self.kv)
+            error = journal_settle(d, offset)
+        if error:
+            raise ResponseError(
+                f"MISCONF Errors writing to the AOF file: {os.strerror(error)}; the command was executed, and may be lost"
+            )
+        return 0
+
+    cdef int settle_counted(self) except -1:
+        """The same for a caller that has not entered: the store is not freed meanwhile."""
+        self.users += 1
+        try:
+            return self.settle()
+        finally:
+            self.leave()
+
+    cdef object run(self, args, CSession* session, bint waits, int* status):
         cdef Arg room[ARGS_ON_STACK]
         cdef Arg* argv = room
         cdef tuple words = args if type(args) is tuple else tuple(args)
@@ -98,6 +150,8 @@ cdef class StoreCore:
         cdef Reply r
         cdef const char* after
         cdef bytes word
+        cdef uint64_t offset
+        cdef int error = 0
         if n == 0:
             raise DataError("a command needs a name")
         if n > ARGS_ON_STACK:
@@ -114,17 +168,73 @@ cdef class StoreCore:
             r.out = &out
             with nogil:
                 lock_take(self.kv)
-                session_run(session, argv, <int>n, &r)
+                status[0] = session_run(session, argv, <int>n, &r)
+                offset = journal_take(self.kv)
                 lock_give(self.kv)
+                if offset and waits:
+                    error = journal_settle(durable_of(self.kv), offset)
         finally:
             if argv != room:
                 free(argv)
         try:
+            if error:
+                raise ResponseError(
+                    f"MISCONF Errors writing to the AOF file: {os.strerror(error)}; the command was executed, and may be lost"
+                )
             if out.failed:
                 raise MemoryError("no memory for the reply")
             return decode_reply(out.p, out.p + out.n, &after) if out.n else None
         finally:
             buffer_free(&out)
+
+    cdef object call(self, args, CSession* s, Session session, bint waits):
+        """run, and what it may have to wait for; a session that others use too is not waited in."""
+        cdef CSession* own
+        if not ((session is None or session.shared) and may_wait(args)):
+            return self.call_in(args, s, session, waits)
+        with nogil:
+            own = session_borrow(&self.idle, s)
+        if own == NULL:
+            raise MemoryError("no memory for a session")
+        try:
+            return self.call_in(args, own, session, waits)
+        finally:
+            with nogil:
+                session_give_back(&self.idle, own)
+
+    cdef object call_in(self, args, CSession* s, Session session, bint waits):
+        cdef int status = CALL_DONE
+        cdef CSession* own
+        while True:
+            if s.flags & S_BLOCKED:
+                raise RuntimeError("another thread waits in this session")
+            reply = self.run(args, s, waits, &status)
+            if status == CALL_DONE:
+                return reply
+            if status == CALL_BLOCK:
+                self.wait_in(s, session)
+                return take_reply(s)
+            with nogil:
+                own = session_borrow(&self.idle, s)
+            if own == NULL:
+                raise MemoryError("no memory for a session")
+            try:
+                wait_begin_pause(own)
+                self.wait_in(own, session)
+            finally:
+                with nogil:
+                    session_give_back(&self.idle, own)
+
+    cdef int wait_in(self, CSession* s, Session session) except -1:
+        """wait_for; what was closed before the session began to wait ends it too."""
+        if self.closed or (session is not None and session.closed):
+            with nogil:
+                lock_take(s.kv)
+                s.flags |= S_CLOSE_ASAP
+                lock_give(s.kv)
+        if wait_for(s) != WAIT_DONE:
+            raise StoreClosed("the store or its session was closed while the call waited")
+        return 0
 
     def execute(self, args, Session session=None):
         """Runs one command (a tuple of bytes) and returns its reply; an error reply is returned, not raised.
@@ -137,7 +247,7 @@ cdef class StoreCore:
             s = session_enter(self, session)
             try:
                 run_cron(self)
-                return self.run(args, s)
+                return self.call(args, s, session, True)
             finally:
                 session_leave(session)
         finally:
@@ -151,15 +261,21 @@ cdef class StoreCore:
             s = session_enter(self, session)
             try:
                 run_cron(self)
-                return [self.run(args, s) for args in commands]
+                replies = [self.call(args, s, session, False) for args in commands]
+                self.settle()
+                return replies
             finally:
                 session_leave(session)
         finally:
             self.leave()
 
-    def new_session(self, database=0, protocol=2):
-        """A session of its own: database, MULTI, WATCH, name, protocol (2 or 3)."""
-        return Session(self, database, protocol)
+    def new_session(self, database=0, protocol=2, bint shared=False):
+        """A session of its own: database, MULTI, WATCH, name, protocol (2 or 3).
+
+        shared: several callers use it at the same time, so that a command that waits does so in a session of its own."""
+        cdef Session session = Session(self, database, protocol)
+        session.shared = shared
+        return session
 
     # ---- hot methods: compiled, with the GIL held while the lock is free (a bounded command each)
 
@@ -183,9 +299,13 @@ cdef class StoreCore:
             out = PyBytes_FromStringAndSize(value.p, value.n) if value.n <= DIRECT_MAX else None
             lock_give(self.kv)
             if out is not None:
+                if durable_of(self.kv) != NULL and durable_of(self.kv).state != JOURNAL_OFF:
+                    self.settle_counted()
                 return (<bytes>out).decode("utf-8") if self.decodes else out
             return self.execute_command("GET", name)
         lock_give(self.kv)
+        if found == DIRECT_NIL and durable_of(self.kv) != NULL and durable_of(self.kv).state != JOURNAL_OFF:
+            self.settle_counted()
         return None if found == DIRECT_NIL else self.execute_command("GET", name)
 
     def set(self, name, value, ex=None, px=None, nx=False, xx=False, keepttl=False, get=False, exat=None, pxat=None,
@@ -208,6 +328,8 @@ cdef class StoreCore:
             done = direct_set(self.kv, p, n, v, v_n)
             lock_give(self.kv)
             if done == DIRECT_DONE:
+                if durable_of(self.kv) != NULL and durable_of(self.kv).state != JOURNAL_OFF:
+                    self.settle_counted()
                 return True
         return self._set_with_options(name, value, ex, px, nx, xx, keepttl, get, exat, pxat, ifeq, ifne, ifdeq, ifdne)
 
@@ -220,23 +342,41 @@ cdef class StoreCore:
         self.closed = True
         if self.users == 0:
             end(self)
+            return
+        scripting_end_run(self.kv)          # a script that takes long ends, others finish
+        self.users += 1                 # so that the last call to leave does not end the store meanwhile
+        with nogil:
+            lock_take(self.kv)
+            wait_end_all(self.kv)       # calls that wait raise StoreClosed
+            lock_give(self.kv)
+        self.leave()
 
     def set_clock(self, unix_ms):
         """Fixes the store's clock at a time (milliseconds of Unix time), or lets it run again: None.  For tests.
 
         The monotonic clock moves along with a fixed one."""
-        cdef int64_t ms
+        cdef int64_t ms = 0
+        cdef bint fixed = unix_ms is not None
+        cdef bint was
+        cdef int64_t before
         self.enter()
         try:
-            if unix_ms is None:
-                self.kv.clock_fixed = False
-            else:
+            if fixed:
                 ms = unix_ms
                 if ms < 0:
                     raise ValueError(f"unix_ms is {ms}, and must not be negative")
+            with nogil:
+                lock_take(self.kv)
+                was = self.kv.clock_fixed
+                before = clock_monotonic(self.kv)
                 self.kv.clock_wall = ms
                 self.kv.clock_mono = ms * 1000
-                self.kv.clock_fixed = True
+                self.kv.clock_fixed = fixed
+                if was != fixed:        # another time scale: who waits, waits as long as before
+                    blocking_shift(self.kv, clock_monotonic(self.kv) - before)
+                    wait_look_again(self.kv)
+                blocking_expire(self.kv)
+                lock_give(self.kv)
         finally:
             self.leave()
 
@@ -335,6 +475,12 @@ cdef class StoreCore:
             self.leave()
 
 
+cdef bint may_wait(args):
+    """Whether these words, all bytes, are a command that may wait."""
+    cdef bytes name = args[0] if args else b""
+    return wait_named(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
+
+
 cdef inline bint text(StoreCore store, value, const char** p, Py_ssize_t* n) noexcept:
     """The bytes of a bytes, or of a str in UTF-8; False: something else, or the encoding is another."""
     if type(value) is bytes:
@@ -362,10 +508,15 @@ cdef void end(StoreCore store) noexcept:
     if store.kv == NULL:
         return
     cdef Kv* kv = store.kv
+    if durable_of(kv) != NULL:
+        tell_log(store)
     store.kv = NULL
     store.own = NULL
     with nogil:
+        durable_detach(kv)
         while kv.sessions != NULL:
+            if kv.sessions.flags & S_EMBEDDED:
+                waker_close(kv.sessions)
             session_free(kv.sessions)
         kv_delete(kv)
 
@@ -399,13 +550,27 @@ cdef void session_end(Session session) noexcept:
     if s == NULL or session.store.kv == NULL or session.store.forked:
         return
     if forking:
+        waker_close(s)                  # we hold the lock
         s.transport = parked
         parked = s
         return
     session.store.users += 1            # end() frees sessions too: not while this one is being freed
     with nogil:
+        lock_take(s.kv)
+        waker_close(s)
+        lock_give(s.kv)
         session_free(s)
     session.store.leave()
+
+
+cdef void tell_log(StoreCore store) noexcept:
+    """What the durable side has to say while no server takes it."""
+    cdef LogLine line
+    while durable_take_line(durable_of(store.kv), &line):
+        try:
+            log.log((10, 15, 20, 30)[line.level & 3], "%s", line.text.decode("utf-8", "replace"))
+        except Exception:
+            PyErr_Clear()
 
 
 cdef void run_cron(StoreCore store) noexcept:
@@ -417,6 +582,21 @@ cdef void run_cron(StoreCore store) noexcept:
     if not store.servers:
         with nogil:
             kv_cron(store.kv)
+    if durable_of(store.kv) != NULL and durable_of(store.kv).n_lines:
+        tell_log(store)
+
+
+cdef int with_push_listen(Session session) except -1:
+    cdef CSession* s
+    session.store.enter()
+    try:
+        s = session_enter(session.store, session)
+        with nogil:
+            push_listen(s)
+        session_leave(session)
+    finally:
+        session.store.leave()
+    return 0
 
 
 cdef class Session:
@@ -463,21 +643,151 @@ cdef class Session:
                     raise RuntimeError("another thread feeds this session: one stream of bytes has one writer")
                 self.feeding = True
                 with nogil:
+                    push_listen(s)
                     session_data(s, p, n)
                 self.feeding = False
-                out = PyBytes_FromStringAndSize(s.out.p, s.out.n)
-                buffer_trim(&s.out, 65536)
-                return out
+                self.store.settle()
+                return take_output(s)
             finally:
                 session_leave(self)
         finally:
             self.store.leave()
+
+    def wait(self, timeout=None):
+        """Waits for bytes that no feed() returned: the reply of a command that waits, messages; b"": the time is over, or
+        the session has ended.  timeout: seconds, None: for ever.  Other threads and event loops go on; Ctrl-C ends it."""
+        cdef double seconds = -1.0 if timeout is None else max(timeout, 0.0)
+        cdef CSession* s
+        self.store.enter()
+        try:
+            s = session_enter(self.store, self)
+            try:
+                self.waiting += 1
+                try:
+                    wait_output(s, seconds, &self.feeding)
+                finally:
+                    self.waiting -= 1
+                return take_output(s)
+            finally:
+                session_leave(self)
+        finally:
+            self.store.leave()
+
+    def fileno(self):
+        """An eventfd that becomes readable when wait(0) may have something; for an event loop."""
+        cdef CSession* s
+        cdef int fd
+        self.store.enter()
+        try:
+            s = session_enter(self.store, self)
+            try:
+                fd = waker_fd(s)
+                if fd < 0:
+                    raise OSError("no descriptor or memory is left to wait with")
+                return fd
+            finally:
+                session_leave(self)
+        finally:
+            self.store.leave()
+
+    @property
+    def remaining(self):
+        """Seconds after which wait(0) has something in any case (the time of a command that waits is over), or None."""
+        cdef int ms = -1
+        if self.s == NULL or self.closed or self.store.closed:
+            return None
+        self.store.enter()
+        try:
+            with nogil:
+                lock_take(self.s.kv)
+                wait_look(self.s, &ms)
+                lock_give(self.s.kv)
+        finally:
+            self.store.leave()
+        return None if ms < 0 else ms / 1000
+
+    def send(self, bytes data):
+        """Requests as feed() takes them; what they answer is left for receive(), behind what has come before."""
+        cdef const char* p = PyBytes_AS_STRING(data)
+        cdef size_t n = PyBytes_GET_SIZE(data)
+        cdef CSession* s
+        self.store.enter()
+        try:
+            s = session_enter(self.store, self)
+            try:
+                if self.feeding:
+                    raise RuntimeError("another thread feeds this session: one stream of bytes has one writer")
+                self.feeding = True
+                with nogil:
+                    push_listen(s)
+                    session_data(s, p, n)
+                    lock_take(s.kv)
+                    if s.kick != NULL:
+                        s.kick(s)       # who waits in receive() looks
+                    lock_give(s.kv)
+                self.feeding = False
+                self.store.settle()
+            finally:
+                session_leave(self)
+        finally:
+            self.store.leave()
+
+    def receive(self, timeout=None):
+        """Waits as wait() does; the list of the replies and pushes that have come, each as execute() gives a reply."""
+        cdef bytes out = b""
+        cdef const char* at
+        cdef const char* end
+        cdef double until = mono_ns() / 1e9 + (timeout if timeout is not None else 0.0)
+        cdef double left
+        with_push_listen(self)
+        while True:
+            left = max(until - mono_ns() / 1e9, 0.0)
+            if not self.ticks:
+                out = self.wait(None if timeout is None else left)
+                break
+            out = self.wait(CRON_MS / 1000.0 if timeout is None or left > CRON_MS / 1000.0 else left)
+            if out or self.closed or (timeout is not None and until <= mono_ns() / 1e9):
+                break
+        at = PyBytes_AS_STRING(out)
+        end = at + PyBytes_GET_SIZE(out)
+        found = []
+        while at < end:
+            found.append(decode_reply(at, end, &at))
+        return found
+
+    @property
+    def ticks(self):
+        """Whether expiries are told as messages and nobody else keeps the store going: then who waits for messages looks
+        every 100 ms.  Looking is what runs the store's periodic work."""
+        cdef Kv* kv
+        if self.closed or self.store.closed or self.store.kv == NULL or self.store.servers:
+            return False
+        kv = self.store.kv
+        run_cron(self.store)
+        return kv.hooks & HOOK_NOTIFY != 0 and kv.settings.notify_keyspace_events & EVENT_EXPIRED != 0
+
+    @property
+    def waits(self):
+        """Whether its last command waits (for a key, or the end of CLIENT PAUSE)."""
+        return not self.closed and not self.store.closed and self.s != NULL and self.s.blocked != NULL
 
     def close(self):
         """Ends the session; its WATCHes and queued commands go.  Twice does no harm."""
         self.closed = True
         if self.users == 0:
             session_end(self)
+        elif self.s != NULL and not self.store.forked:
+            self.users += 1
+            self.store.users += 1
+            with nogil:                 # a call that waits in it raises StoreClosed
+                lock_take(self.s.kv)
+                if self.waiting or self.s.blocked != NULL:
+                    self.s.flags |= S_CLOSE_ASAP
+                if self.s.kick != NULL:
+                    self.s.kick(self.s)
+                lock_give(self.s.kv)
+            session_leave(self)
+            self.store.leave()
 
 
 # ---- fork: a memory store goes on as a private copy; a served or durable one belongs to the parent
@@ -485,6 +795,10 @@ cdef class Session:
 cdef list held = []
 cdef bint forking = False       # between the hooks: nobody may wait for a lock that this thread holds
 cdef CSession* parked = NULL    # sessions dropped meanwhile, linked by `transport`
+
+
+cdef bint store_forking() noexcept:
+    return forking
 
 
 def before_fork():
@@ -537,9 +851,18 @@ def after_fork_in_parent():
 
 def after_fork_in_child():
     cdef StoreCore store
+    cdef Durable* d
+    cdef bint durable
     for store in held:
         store.users = 0                 # the other threads, and their calls, are not here
-        if store.servers:
+        wait_forked(store.kv)
+        d = durable_of(store.kv)
+        durable = d != NULL and (d.state != JOURNAL_OFF or d.save_mode != SAVES_BY_COMMAND)
+        durable_forget(store.kv)
+        if not durable and not store.servers:
+            if durable_attach(store.kv, files_default()) == 0:
+                durable_set_libraries(store.kv, libraries_each, libraries_load, NULL)
+        if store.servers or durable:
             store.forked = True
             store.servers.clear()
     give_held()

@@ -145,6 +145,10 @@ class Tracker:
 
     rise, fall: how many equal results in a row it takes to become good or bad.  initial: what holds before the first
     result (False: keepalived's init_fail).  A "file" has no rise, fall or initial: its number counts.
+
+    What the Host measures itself, each with its kind only: command: a script, run every `interval` seconds and killed
+    after `timeout` (0: the interval).  path: a file.  process: a process's name.  interface: its link.  Without them
+    the application tells the results with Host.tracker.
     """
 
     name: str
@@ -152,11 +156,28 @@ class Tracker:
     rise: int = 1
     fall: int = 1
     initial: bool = True
+    command: tuple[str, ...] = ()
+    path: str = ""
+    process: str = ""
+    interface: str = ""
+    interval: float = 1.0
+    timeout: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(self.kind in TRACKER_KINDS, f"tracker {self.name}", "kind", "one of " + ", ".join(TRACKER_KINDS))
-        _require(1 <= self.rise <= 10**6, f"tracker {self.name}", "rise", "1 to 1000000")
-        _require(1 <= self.fall <= 10**6, f"tracker {self.name}", "fall", "1 to 1000000")
+        who = f"tracker {self.name}"
+        _require(self.kind in TRACKER_KINDS, who, "kind", "one of " + ", ".join(TRACKER_KINDS))
+        for setting, kind in (("command", "script"), ("path", "file"), ("process", ""), ("interface", "")):
+            fits = not getattr(self, setting) or self.kind == (kind or setting)
+            _require(fits, who, setting, f"only of a tracker of kind {kind or setting}")
+        _require(isinstance(self.command, tuple), who, "command", "a tuple: the program and its arguments")
+        _require(len(self.process.encode()) <= 15, who, "process", "at most 15 bytes, as in /proc/PID/comm")
+        _require(len(self.interface.encode()) <= 15, who, "interface", "at most 15 bytes")
+        _require(0.01 <= self.interval <= 86400, who, "interval", "0.01 to 86400 s")
+        _require(0 <= self.timeout <= 86400, who, "timeout", "0 to 86400 s")
+        once = not self.interface or self.rise == self.fall == 1
+        _require(once, who, "rise, fall", "1 with an interface: its link is told when it changes")
+        _require(1 <= self.rise <= 10**6, who, "rise", "1 to 1000000")
+        _require(1 <= self.fall <= 10**6, who, "fall", "1 to 1000000")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@
 
 Three loads: 64-KB responses on kept connections, a new connection for each small response, and one small request at a
 time (latency, also without any proxy).  Printed: requests a second as the Python client gets them, and the proxy's own
-CPU time a request, which says more where client, proxy and server share few cores.
+CPU time a request, which says more where client, proxy and server share few cores.  The two take turns in short rounds,
+each first in every other one, so that whatever else the machine does meets both; the figures are the rounds' medians.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import multiprocessing
 import os
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,6 +28,7 @@ from typing import Any
 
 from benchmarks.table import Missing, Table, plain, verdict
 
+ROUNDS = 6
 ROOT = Path(__file__).resolve().parents[2]
 REQUEST = b"GET /%s HTTP/1.1\r\nHost: bench\r\n\r\n"
 OURS = """
@@ -125,6 +128,28 @@ def measure(kind: str, port: int, pid: int, seconds: float) -> tuple[float, floa
     return done / wall, cpu / done
 
 
+def in_turn(kind: str, proxies: dict[str, tuple[int, int]], seconds: float) -> dict[str, tuple[float, float]]:
+    """The medians of measure() for each of the proxies (port, process)."""
+    rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in proxies}
+    for number in range(ROUNDS):
+        for name in sorted(proxies, reverse=bool(number % 2)):
+            rounds[name].append(measure(kind, *proxies[name], seconds / ROUNDS))
+    return {
+        name: (statistics.median(rate for rate, _ in taken), statistics.median(cpu for _, cpu in taken))
+        for name, taken in rounds.items()
+    }
+
+
+def latencies(paths: dict[str, int], seconds: float) -> dict[str, list[float]]:
+    """For each path (its port) the medians of the rounds' p50 and p99."""
+    rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in paths}
+    for number in range(ROUNDS):
+        for name in sorted(paths, reverse=bool(number % 2)):
+            times = sorted(load("latency", paths[name], seconds / ROUNDS)[1])
+            rounds[name].append((times[len(times) // 2], times[len(times) * 99 // 100]))
+    return {name: [statistics.median(column) for column in zip(*taken, strict=True)] for name, taken in rounds.items()}
+
+
 def compare(seconds: float) -> dict[str, Any]:
     """Rates, CPU seconds a request and latencies of haproxy and of the proxy plane."""
     path = os.environ["PATH"] + ":/usr/sbin"
@@ -151,15 +176,10 @@ def compare(seconds: float) -> dict[str, Any]:
         stack.enter_context(running(["nginx", "-c", f"{directory}/nginx.conf", "-p", name], web))
         theirs_pid = stack.enter_context(running(["haproxy", "-db", "-f", f"{directory}/haproxy.cfg"], haproxy))
         ours_pid = stack.enter_context(running([sys.executable, "-c", OURS, str(ours), str(web)], ours))
-        rates = []
-        for kind, title in (("large", "64-KB responses"), ("connections", "a connection for each small response")):
-            theirs = measure(kind, haproxy, theirs_pid, seconds)
-            mine = measure(kind, ours, ours_pid, seconds)
-            rates.append({"load": title, "haproxy": theirs, "proxy": mine})
-        latency = {}
-        for label, port in (("direct", web), ("haproxy", haproxy), ("proxy", ours)):
-            times = sorted(load("latency", port, seconds / 2)[1])
-            latency[label] = [times[len(times) // 2], times[len(times) * 99 // 100]]
+        proxies = {"haproxy": (haproxy, theirs_pid), "proxy": (ours, ours_pid)}
+        loads = {"large": "64-KB responses", "connections": "a connection for each small response"}
+        rates = [{"load": title, **in_turn(kind, proxies, seconds)} for kind, title in loads.items()]
+        latency = latencies({"direct": web, "haproxy": haproxy, "proxy": ours}, seconds / 2)
     return {"rates": rates, "latency": latency}
 
 
@@ -183,7 +203,7 @@ def tables(figures: dict[str, Any]) -> list[Table]:
     return [
         Table(
             "The user-space plane beside haproxy",
-            "TCP mode, one thread, loopback, nginx behind; four clients, connections kept or new for each request.",
+            "TCP mode, one thread, loopback, nginx behind; four clients, connections kept or new each time; in turn.",
             ["load", "ours/s", "haproxy/s", "ratio", "target", "ours, us CPU", "haproxy, us CPU", ""],
             rows,
         ),

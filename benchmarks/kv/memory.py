@@ -43,6 +43,7 @@ ROWS = (
     Row("big set", "big set", "element", 30),
     Row("big sorted set", "big zset", "element", 67),
     Row("big list", "big list", "element", 15.8),
+    Row("big stream", "big stream", "element", 21.5),
 )
 #: used_memory of the first row, bytes a key
 TARGET_PLAIN = 57
@@ -85,6 +86,8 @@ def commands(kind: str, start: int, end: int) -> Iterator[bytes]:
             words = ("SADD", "big", f"member:{i}")
         elif kind == "big zset":
             words = ("ZADD", "big", i * 7919 % 10_000_019, f"member:{i}")
+        elif kind == "big stream":
+            words = ("XADD", "big", f"{1_700_000_000_000 + i}-0", "field", i)
         else:
             words = ("RPUSH", "big", f"element:{i}")
         yield encode(*words)
@@ -119,7 +122,13 @@ def check(server: Subject, row: Row, n: int) -> None:
     if row.unit == "key":
         reply = server.call("DBSIZE")
     else:
-        length = {"big hash": "HLEN", "big set": "SCARD", "big zset": "ZCARD", "big list": "LLEN"}[row.kind]
+        length = {
+            "big hash": "HLEN",
+            "big set": "SCARD",
+            "big zset": "ZCARD",
+            "big list": "LLEN",
+            "big stream": "XLEN",
+        }[row.kind]
         reply = server.call(length, "big")
     if reply != b":%d" % n:
         raise RuntimeError(f"{server.kind} holds {reply.decode()} {row.unit}s, not {n}")

@@ -271,6 +271,103 @@ def commands(figures: dict[str, Any]) -> list[Table]:
     ]
 
 
+def rdb(figures: dict[str, Any]) -> list[Table]:
+    rows = []
+    for r in figures["rows"]:
+        for what, target in (("save", 0.5), ("load", 0.6)):
+            ratio = r[f"{what}_ratio"]
+            rows.append(
+                [
+                    r["name"],
+                    what,
+                    f"{r[f'{what}_{OURS}']:.2f} s",
+                    f"{r[f'{what}_{REDIS}']:.2f} s",
+                    f"{ratio:.2f}",
+                    f"<= {target}",
+                    verdict(ratio <= target),
+                    f"{r[f'{OURS}_bytes'] / 2**20:.0f} MB",
+                    f"{r[f'{REDIS}_bytes'] / 2**20:.0f} MB",
+                ]
+            )
+    return [
+        Table(
+            "dump.rdb",
+            "CPU time of the server: for SAVE, and for a start with the file less a start without one.",
+            ["data", "", "ours", "Redis", "ours / Redis", "target", "", "our file", "Redis's"],
+            rows,
+        )
+    ]
+
+
+def journal(figures: dict[str, Any]) -> list[Table]:
+    rows = []
+    for r in figures["modes"]:
+        ours, redis = r[f"{OURS}_cpu_ns"], r[f"{REDIS}_cpu_ns"]
+        judged = ""
+        if r["mode"] == "everysec":
+            judged = verdict(ours / redis <= 0.6)
+        elif r["mode"] == "always" and r["depth"] == 1:
+            judged = verdict(r[f"{OURS}_rate"] >= r[f"{REDIS}_rate"])
+        rows.append(
+            [
+                f"{r['mode']}, P={r['depth']}",
+                f"{r[f'{OURS}_rate']:,.0f}",
+                f"{r[f'{REDIS}_rate']:,.0f}",
+                f"{ours:,.0f}",
+                f"{redis:,.0f}",
+                f"{ours / redis:.2f}",
+                {"everysec": "CPU <= 0.6", "always": "rate >= Redis's" if r["depth"] == 1 else ""}.get(r["mode"], ""),
+                judged,
+                f"{r['fsync_us']:.0f}",
+            ]
+        )
+    load, fork = figures["loading"], figures["forking"]
+    ratio = load[OURS] / load[REDIS]
+    return [
+        Table(
+            "The journal (AOF): SET by 50 clients",
+            "A second, and nanoseconds of the server's CPU time a command. fsync: a write and fdatasync, us.",
+            ["appendfsync", "ours /s", "Redis /s", "ours ns", "Redis ns", "ours / Redis", "target", "", "fsync"],
+            rows,
+        ),
+        Table(
+            "The journal and snapshots: loading, forking",
+            "Loading: CPU seconds of a start with Redis's journal less one without. Fork: a save under SETs.",
+            ["measure", "ours", "Redis", "target", ""],
+            [
+                [
+                    f"loading {load['keys']:,} SETs",
+                    f"{load[OURS]:.2f} s",
+                    f"{load[REDIS]:.2f} s",
+                    f"<= 0.6: {ratio:.2f}",
+                    verdict(ratio <= 0.6),
+                ],
+                [
+                    f"fork call, {fork['keys']:,} keys",
+                    f"{fork[f'{OURS}_fork_us']} us",
+                    f"{fork[f'{REDIS}_fork_us']} us",
+                    "",
+                    "",
+                ],
+                [
+                    "worst SET meanwhile",
+                    f"{fork[f'{OURS}_worst_us']:,.0f} us",
+                    f"{fork[f'{REDIS}_worst_us']:,.0f} us",
+                    "",
+                    "",
+                ],
+                [
+                    "memory copied",
+                    f"{fork[f'{OURS}_copied'] / 2**20:.1f} MB",
+                    f"{fork[f'{REDIS}_copied'] / 2**20:.1f} MB",
+                    "",
+                    "",
+                ],
+            ],
+        ),
+    ]
+
+
 TABLES = {
     "throughput": throughput,
     "commands": commands,
@@ -278,5 +375,7 @@ TABLES = {
     "pauses": pauses,
     "embedded": embedded,
     "threads": threads,
+    "rdb": rdb,
+    "journal": journal,
     "split": split,
 }

@@ -17,6 +17,8 @@ ABOUT = {
     "embedding": "a store inside your process: handles, pipelines, exceptions, tests, differences from redis-py",
     "commands": "what there is, how the work of each grows (generated)",
     "configuration": "every directive of redis.conf, its values and effect (generated)",
+    "security": "users and their rights; maxmemory, eviction and the limits of clients",
+    "rdb": "dump.rdb: what is read and written, from Python too; checking a file; damaged files",
     "benchmarks": "what it costs, measured beside the real thing (generated)",
     "libvrrp": "a virtual address on exactly one router: tutorial, state diagrams, settings, faults",
     "libipvs": "the kernel's load balancer and health checks: tutorial, check types, draining, caveats",

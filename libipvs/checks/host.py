@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable
 
 from libipvs.checks.attempt import Attempt, LocalShortage, make
+from libipvs.checks.files import FileChanges
 from libipvs.checks.kinds import Check, FileCheck, FileProbe
 from libipvs.checks.machine import FOREVER, CheckMachine, Event, Order, Verdict
 from libipvs.checks.probe import Outcome
@@ -54,16 +55,22 @@ class Watch:
         self.attempt: Attempt | None = None
         self.scheduled = FOREVER
         self.cancelled = False
+        self.unfollow: Callable[[], None] = lambda: None
 
     @property
     def verdict(self) -> Verdict:
         return self.machine.verdict
 
     def suspend(self) -> None:
-        """Ask nothing until resume(); the verdict stays."""
+        """Ask nothing until resume(); the verdict stays.  A check that is fed from outside goes on being fed."""
+        if self.check.transport == "external":
+            return
         self.host.advance(self, Event.SUSPEND)
 
     def resume(self) -> None:
+        """Ask again, at once."""
+        if self.check.transport == "external":
+            return
         self.host.advance(self, Event.RESUME)
 
     def feed(self, up: bool, reason: str = "") -> None:
@@ -79,6 +86,7 @@ class Watch:
         """Never ask or report again."""
         self.cancelled = True
         self.scheduled = FOREVER
+        self.unfollow()
         self.host.drop(self)
 
     def connected(self, attempt: Attempt) -> None:
@@ -107,6 +115,7 @@ class Host:
         self._count = itertools.count()
         self._submitted: deque[Callable[[], None]] = deque()
         self._processes = 0
+        self._files: FileChanges | None = None
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -122,8 +131,21 @@ class Host:
         watch = Watch(self, check, CheckMachine(timing, first, check.parts, quick), report)
         self._provide_descriptors(len(self.watches) + 1)
         self.watches.add(watch)
+        if isinstance(check, FileCheck):
+            watch.unfollow = self._follow(watch, check)
         self._schedule(watch)
         return watch
+
+    def _follow(self, watch: Watch, check: FileCheck) -> Callable[[], None]:
+        """Ask a FILE_CHECK as soon as its file has changed."""
+        if self._files is None:
+            try:
+                self._files = FileChanges()
+            except OSError as error:
+                log.warning("%s is read in its turn only: no inotify: %s", check.path, error.strerror)
+                return lambda: None
+            self.add_reader(self._files.descriptor, self._files.read)
+        return self._files.follow(check.path, lambda: self.advance(watch, Event.HURRY))
 
     def _provide_descriptors(self, checks: int) -> None:
         """Every check may hold one; the soft limit is raised as far as the hard one allows."""
@@ -187,7 +209,15 @@ class Host:
             self._end(watch)
             self.advance(watch, Event.POSTPONE, machine.attempt)
             return
+        except Exception as error:
+            self._broken(attempt, error)
         self._settle(watch)
+
+    def _broken(self, attempt: Attempt, error: Exception) -> None:
+        """An attempt that cannot be carried out says so of its own target; the other checks go on."""
+        log.exception("%s cannot be carried out", attempt.watch.check)
+        attempt.probe.outcome = None
+        attempt.probe.failed(f"cannot be carried out: {type(error).__name__}: {error}")
 
     def _settle(self, watch: Watch) -> None:
         """If the attempt has its outcome, close it and tell the machine."""
@@ -296,7 +326,10 @@ class Host:
                 continue
             attempt = self._ready.get(descriptor)
             if attempt is not None:
-                attempt.ready(mask)
+                try:
+                    attempt.ready(mask)
+                except Exception as error:
+                    self._broken(attempt, error)
                 self._settle(attempt.watch)
             elif descriptor in self._readers:
                 self._call(self._readers[descriptor])
@@ -343,6 +376,10 @@ class Host:
             self.stop()
         for watch in list(self.watches):
             watch.cancel()
+        if self._files is not None:
+            self.remove_reader(self._files.descriptor)
+            self._files.close()
+            self._files = None
         if not self._epoll.closed:
             self._epoll.close()
             os.close(self._wake)

@@ -1,7 +1,8 @@
 """The kinds of checks but HTTP: what each is configured by, and the conversation of one attempt.
 
 Source: keepalived.conf(5); RFC 5321 (SMTP), RFC 1035 (DNS), RFC 792 and 4443 (echo).  Deviations: MISC_CHECK's command
-is split like a shell's words but run without a shell; FILE_CHECK reads its file every delay_loop.
+is split like a shell's words but run without a shell; FILE_CHECK reads its file every delay_loop too, not only
+when it has changed.
 """
 
 from __future__ import annotations
@@ -164,7 +165,10 @@ class DnsCheck(Check):
     def __post_init__(self) -> None:
         if self.type not in DNS_TYPES:
             raise InvalidRequest(f"DNS type {self.type!r} is unknown; known are {', '.join(DNS_TYPES)}")
-        dns.message.make_query(self.name, self.type)
+        try:
+            dns.message.make_query(self.name, self.type)
+        except (dns.exception.DNSException, UnicodeError) as error:
+            raise InvalidRequest(f"DNS name {self.name!r} cannot be asked for: {error}") from error
 
     def probe(self, part: int) -> Probe:
         return _Dns(self.name, self.type)
@@ -289,6 +293,8 @@ class MiscCheck(Check):
         object.__setattr__(self, "command", tuple(words))
         if not words:
             raise InvalidRequest("a MISC_CHECK needs a command")
+        if any("\0" in word for word in words):
+            raise InvalidRequest(f"the command {words!r} of a MISC_CHECK has a NUL byte, which no program can be given")
 
     def probe(self, part: int) -> Probe:
         return ProcessProbe(tuple(self.command), self.dynamic)
@@ -321,6 +327,7 @@ class FileProbe(Probe):
 class FileCheck(Check):
     """FILE_CHECK: the number in a file times `weight` is added to the server's weight; -254 or less is down.
 
+    The file is read when it has been written and closed, replaced or removed, and every delay_loop.
     weight 0: any number but 0 is down.
     """
 

@@ -61,6 +61,7 @@ class Event(enum.Enum):
     """What the host reports.  ANSWER comes with an Outcome; it, CONNECTED and POSTPONE with the attempt's number.
 
     POSTPONE: the attempt could not be made for want of something on this host, which says nothing of the target.
+    HURRY: there is something new to see; a machine that waits asks at once.
     """
 
     DEADLINE = enum.auto()
@@ -69,6 +70,7 @@ class Event(enum.Enum):
     POSTPONE = enum.auto()
     SUSPEND = enum.auto()
     RESUME = enum.auto()
+    HURRY = enum.auto()
 
 
 class Order(enum.Enum):
@@ -131,6 +133,10 @@ class CheckMachine:
         if event is Event.RESUME:
             if self.state is State.SUSPENDED:
                 self.state, self.next_deadline, self.part, self.failures = State.WAITING, now, 0, 0
+            return []
+        if event is Event.HURRY:
+            if self.state is State.WAITING:
+                self.next_deadline = min(self.next_deadline, now)
             return []
         if self.state is not State.ASKING or attempt != self.attempt:
             return []

@@ -8,9 +8,10 @@ on a `Client` (`store.client()`), which has its own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from libkv.api.arguments import Arguments, Handle, Text, Value, option
+from libkv.api.arguments import Arguments, Handle, Key, Text, Value, flags, option
 from libkv.errors import DataError
 
 
@@ -81,9 +82,88 @@ class ConnectionCommands(Handle):
         words: Arguments = option("TYPE", _type) + (["ID", *client_id] if client_id else [])
         return self.execute_command("CLIENT LIST", *words, **kwargs)
 
+    def client_pause(self, timeout: int, all: bool = True, **kwargs: Any) -> bool:
+        """Holds all clients up for `timeout` milliseconds, or with all=False those that write.
+
+        Calls of this process too, this handle's included.  Redis: CLIENT PAUSE.
+        """
+        if not isinstance(timeout, int):
+            raise DataError("CLIENT PAUSE timeout must be an integer")
+        return self.execute_command("CLIENT PAUSE", str(timeout), *([] if all else ["WRITE"]), **kwargs)
+
     def client_setname(self, name: str, **kwargs: Any) -> bool:
         """Names this session.  Redis: CLIENT SETNAME."""
         return self.execute_command("CLIENT SETNAME", name, **kwargs)
+
+    def client_unblock(self, client_id: int, error: bool = False, **kwargs: Any) -> bool:
+        """Ends the wait of another session, as if its time were over, or with an UNBLOCKED error.
+
+        Returns whether it waited.  Redis: CLIENT UNBLOCK.
+        """
+        return self.execute_command("CLIENT UNBLOCK", int(client_id), *(["ERROR"] if error else []), **kwargs)
+
+    def client_unpause(self, **kwargs: Any) -> Text:
+        """Ends CLIENT PAUSE.  Redis: CLIENT UNPAUSE."""
+        return self.execute_command("CLIENT UNPAUSE", **kwargs)
+
+    def client_no_evict(self, mode: str) -> Text:
+        """Whether `maxmemory-clients` spares this session: ON or OFF.  Redis: CLIENT NO-EVICT."""
+        return self.execute_command("CLIENT NO-EVICT", mode)
+
+    def client_getredir(self, **kwargs: Any) -> int:
+        """The session that gets this one's invalidations; 0: itself, -1: it does not track.  Redis: CLIENT GETREDIR."""
+        return self.execute_command("CLIENT GETREDIR", **kwargs)
+
+    def client_tracking(
+        self,
+        on: bool = True,
+        clientid: int | None = None,
+        prefix: Sequence[Key] = [],
+        bcast: bool = False,
+        optin: bool = False,
+        optout: bool = False,
+        noloop: bool = False,
+        **kwargs: Any,
+    ) -> Text:
+        """Has this session told when keys change that it has read (or, with bcast, that begin with a prefix).
+
+        clientid: another session gets the messages, that of a `pubsub()` (`session_id`); a session that only calls
+        takes none.  optin, optout: only, or not, what follows CLIENT CACHING.  noloop: not its own changes.
+        Redis: CLIENT TRACKING.
+        """
+        if len(prefix) != 0 and bcast is False:
+            raise DataError("Prefix can only be used with bcast")
+        words = option("REDIRECT", clientid) + [word for one in prefix for word in ("PREFIX", one)]
+        words += flags(bcast=bcast, optin=optin, optout=optout, noloop=noloop)
+        return self.execute_command("CLIENT TRACKING", "ON" if on else "OFF", *words, **kwargs)
+
+    def client_tracking_off(
+        self,
+        clientid: int | None = None,
+        prefix: Sequence[Key] = [],
+        bcast: bool = False,
+        optin: bool = False,
+        optout: bool = False,
+        noloop: bool = False,
+    ) -> Text:
+        """Ends `client_tracking`."""
+        return self.client_tracking(False, clientid, prefix, bcast, optin, optout, noloop)
+
+    def client_tracking_on(
+        self,
+        clientid: int | None = None,
+        prefix: Sequence[Key] = [],
+        bcast: bool = False,
+        optin: bool = False,
+        optout: bool = False,
+        noloop: bool = False,
+    ) -> Text:
+        """The same as `client_tracking`."""
+        return self.client_tracking(True, clientid, prefix, bcast, optin, optout, noloop)
+
+    def client_trackinginfo(self, **kwargs: Any) -> list[Any]:
+        """What `client_tracking` has set: names and values in turn.  Redis: CLIENT TRACKINGINFO."""
+        return self.execute_command("CLIENT TRACKINGINFO", **kwargs)
 
     def echo(self, value: Value, **kwargs: Any) -> Text:
         """Gives `value` back.  Redis: ECHO."""

@@ -11,19 +11,31 @@ from libkv.api.arguments import (
     Arguments,
     Handle,
     Key,
+    Keys,
     Moment,
     Pattern,
     Seconds,
     Text,
     TextList,
+    Value,
     flags,
+    limit,
     milliseconds,
+    one_list,
     option,
     scan_options,
     seconds,
     unix_milliseconds,
     unix_seconds,
 )
+from libkv.errors import DataError
+
+
+def _whole(value: Any, otherwise: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise DataError(otherwise) from None
 
 
 class GenericCommands(Handle):
@@ -52,6 +64,10 @@ class GenericCommands(Handle):
     def delete(self, *names: Key) -> int:
         """Deletes keys; returns how many there were.  Redis: DEL."""
         return self.execute_command("DEL", *names)
+
+    def dump(self, name: Key) -> bytes | None:
+        """The value as opaque bytes for `restore`, here or in a Redis; None without the key.  Redis: DUMP."""
+        return self.execute_command("DUMP", name, NEVER_DECODE=True)
 
     def exists(self, *names: Key) -> int:
         """How many of these keys exist; one given twice counts twice.  Redis: EXISTS."""
@@ -84,6 +100,29 @@ class GenericCommands(Handle):
     def object(self, infotype: str, key: Key, **kwargs: Any) -> Any:
         """What is known about a value: its ENCODING, REFCOUNT, IDLETIME in seconds, or FREQ.  Redis: OBJECT."""
         return self.execute_command("OBJECT", infotype, key, infotype=infotype, **kwargs)
+
+    def migrate(
+        self,
+        host: str,
+        port: int,
+        keys: Keys,
+        destination_db: int,
+        timeout: int,
+        copy: bool = False,
+        replace: bool = False,
+        auth: str | None = None,
+        **kwargs: Any,
+    ) -> Text:
+        """Moves keys to another server, waiting at most `timeout` milliseconds for each step; the store stands still.
+
+        copy: they stay here too; replace: over what is there; auth: that server's password.  Returns b"OK", or b"NOKEY"
+        when none of the keys exists.  Redis: MIGRATE.
+        """
+        names = one_list(keys, [])
+        if not names:
+            raise DataError("MIGRATE requires at least one key")
+        words = [*flags(copy=copy, replace=replace), *(["AUTH", auth] if auth else []), "KEYS", *names]
+        return self.execute_command("MIGRATE", host, port, "", destination_db, timeout, *words, **kwargs)
 
     def persist(self, name: Key) -> bool:
         """Takes the time to live off a key; returns whether it had one.  Redis: PERSIST."""
@@ -121,6 +160,28 @@ class GenericCommands(Handle):
         """Renames a key if the new name is free; returns whether it did.  Redis: RENAMENX."""
         return self.execute_command("RENAMENX", src, dst)
 
+    def restore(
+        self,
+        name: Key,
+        ttl: float,
+        value: Value,
+        replace: bool = False,
+        absttl: bool = False,
+        idletime: int | None = None,
+        frequency: int | None = None,
+    ) -> Text:
+        """Makes a key from the bytes of a `dump`; ttl: milliseconds to live, 0 without.
+
+        replace: over what is there, else that is an error; absttl: `ttl` is a Unix time in milliseconds; idletime (s),
+        frequency: as if the key had been used so.  Redis: RESTORE.
+        """
+        words = flags(replace=replace, absttl=absttl)
+        if idletime is not None:
+            words += option("IDLETIME", _whole(idletime, "idletimemust be an integer"))
+        if frequency is not None:
+            words += option("FREQ", _whole(frequency, "frequency must be an integer"))
+        return self.execute_command("RESTORE", name, ttl, value, *words)
+
     def scan(
         self,
         cursor: int = 0,
@@ -145,6 +206,59 @@ class GenericCommands(Handle):
         while cursor != 0:
             cursor, data = self.scan(cursor=cursor, match=match, count=count, _type=_type, **kwargs)
             yield from data
+
+    def sort(
+        self,
+        name: Key,
+        start: int | None = None,
+        num: int | None = None,
+        by: str | None = None,
+        get: list[str] | None = None,
+        desc: bool = False,
+        alpha: bool = False,
+        store: str | None = None,
+        groups: bool | None = False,
+    ) -> Any:
+        """The elements of a list, set or sorted set in order; `start` and `num`: only some of them.
+
+        by: a key's name with a "*" for the element, whose value it is sorted by; "name->field": a hash's field;
+        without a "*" nothing is sorted.  get: a key's name, or several, whose values are answered for each element; "#"
+        is the element itself.  groups: as tuples, one for each element.  alpha: as texts, not as numbers.
+        store: puts the result into a list, and returns its length.  Redis: SORT.
+        """
+        words = self._sort_words(start, num, by, get, desc, alpha) + option("STORE", store)
+        if not groups:
+            return self.execute_command("SORT", name, *words)
+        if not get or isinstance(get, bytes | str) or len(get) < 2:
+            raise DataError('when using "groups" the "get" argument must be specified and contain at least two keys')
+        return self.execute_command("SORT", name, *words, groups=len(get))
+
+    def sort_ro(
+        self,
+        key: str,
+        start: int | None = None,
+        num: int | None = None,
+        by: str | None = None,
+        get: list[str] | None = None,
+        desc: bool = False,
+        alpha: bool = False,
+    ) -> TextList:
+        """As `sort`, without storing.  Redis: SORT_RO."""
+        return self.execute_command("SORT_RO", key, *self._sort_words(start, num, by, get, desc, alpha))
+
+    @staticmethod
+    def _sort_words(
+        start: int | None,
+        num: int | None,
+        by: str | None,
+        get: list[str] | None,
+        desc: bool,
+        alpha: bool,
+    ) -> Arguments:
+        words = option("BY", by) + limit(start, num)
+        patterns = [] if get is None else [get] if isinstance(get, bytes | str) else get
+        words += [word for pattern in patterns for word in ("GET", pattern)]
+        return words + flags(desc=desc, alpha=alpha)
 
     def touch(self, *args: Key) -> int:
         """Marks keys as used just now; returns how many there were.  Redis: TOUCH."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 from libkv.api.commands import Commands
 from libkv.api.lock import Lock
 from libkv.api.pipeline import Pipeline
+from libkv.api.pubsub import Monitor, PubSub
 from libkv.api.replies import Shape, shape_reply
-from libkv.api.session import changes_session
+from libkv.api.session import changes_session, check_listening
 from libkv.encode import Encoder
 from libkv.errors import DataError, WatchError
 
@@ -50,6 +51,7 @@ class StoreHandle(Commands):
                 f"{args[0]!r} changes a session, and this handle shares one between all its callers: "
                 "use store.client(), store.db(n) or store.pipeline()"
             )
+        check_listening(packed)
         return shape_reply(self.response_callbacks, self.encoder, args[0], self._run(packed), options)
 
     def set_response_callback(self, command: str, callback: Shape) -> None:
@@ -71,6 +73,26 @@ class StoreHandle(Commands):
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         """Collects commands and runs them together: as one transaction, unless told otherwise; see `Pipeline`."""
         return Pipeline(self._core(), self.database, self.encoder, self.response_callbacks, transaction, shard_hint)
+
+    def pubsub(self, **kwargs: Any) -> PubSub:
+        """Something that subscribes to channels and receives their messages; see `PubSub` for the arguments."""
+        return PubSub(self._core(), kwargs.pop("encoder", None) or self.encoder, **kwargs)
+
+    def monitor(self) -> Monitor:
+        """Every command that is run on the store, as it is run; see `Monitor`."""
+        return Monitor(self._core())
+
+    def keyspace_notifications(
+        self, key_prefix: str | bytes | None = None, ignore_subscribe_messages: bool = True
+    ) -> Any:
+        """redis-py's `KeyspaceNotifications` on this store; needs redis-py, and the setting notify-keyspace-events.
+
+        key_prefix: only keys that begin with it are told, without it.
+        """
+        from redis.keyspace_notifications import KeyspaceNotifications
+
+        client: Any = self
+        return KeyspaceNotifications(client, key_prefix, ignore_subscribe_messages)
 
     def transaction(self, func: Callable[[Pipeline], Any], *watches: Any, **kwargs: Any) -> Any:
         """Calls `func(pipeline)` with `watches` watched, executes, and starts again when one of them has changed.
@@ -144,7 +166,7 @@ class Client(StoreHandle):
         self._database = database
         self.encoder = encoder
         self.response_callbacks = callbacks
-        self._session: Session = store.new_session(database, protocol=3)
+        self._session: Session = store.new_session(database, protocol=3, shared=self._shared)
 
     def _core(self) -> StoreCore:
         return self._store

@@ -1,4 +1,4 @@
-"""Lists, as far as they don't wait.  Redis docs: https://redis.io/docs/latest/commands/?group=list"""
+"""Lists.  Redis docs: https://redis.io/docs/latest/commands/?group=list"""
 
 # mypy: no-warn-return-any
 
@@ -6,11 +6,42 @@ from __future__ import annotations
 
 from typing import Any
 
-from libkv.api.arguments import Handle, Key, Text, TextList, Value, option
+from libkv.api.arguments import Handle, Key, Keys, Text, TextList, Value, one_list, option
 
 
 class ListCommands(Handle):
-    """Sequences that grow and shrink at both ends.  Index 0 is the first element, -1 the last."""
+    """Sequences that grow and shrink at both ends.  Index 0 is the first element, -1 the last.
+
+    The methods with a `timeout` (seconds, 0 or None: for ever) wait while there is nothing: the calling thread sleeps
+    without the GIL until somebody pushes, in this process or through a server; Ctrl-C ends the wait.
+    """
+
+    def blmove(
+        self, first_list: Key, second_list: Key, timeout: float, src: str = "LEFT", dest: str = "RIGHT"
+    ) -> Text | None:
+        """As `lmove`, and waits up to `timeout` seconds for an element; None if none came.  Redis: BLMOVE."""
+        return self.execute_command("BLMOVE", first_list, second_list, src, dest, timeout)
+
+    def blmpop(
+        self, timeout: float, numkeys: int, *args: Key, direction: str, count: int | None = 1
+    ) -> list[Any] | None:
+        """As `lmpop`, and waits up to `timeout` seconds for one of the lists; None if none came.  Redis: BLMPOP."""
+        return self.execute_command("BLMPOP", timeout, numkeys, *args, direction, "COUNT", count)
+
+    def blpop(self, keys: Keys, timeout: float | None = 0) -> tuple[Text, Text] | None:
+        """Takes the first element of the first of these lists that has one; waits up to `timeout` seconds for it.
+
+        Returns (key, element), or None if none came.  Redis: BLPOP.
+        """
+        return self.execute_command("BLPOP", *one_list(keys, [0 if timeout is None else timeout]))
+
+    def brpop(self, keys: Keys, timeout: float | None = 0) -> tuple[Text, Text] | None:
+        """As `blpop`, from the end of the list.  Redis: BRPOP."""
+        return self.execute_command("BRPOP", *one_list(keys, [0 if timeout is None else timeout]))
+
+    def brpoplpush(self, src: Key, dst: Key, timeout: float | None = 0) -> Text | None:
+        """As `rpoplpush`, and waits up to `timeout` seconds for an element; None if none came.  Redis: BRPOPLPUSH."""
+        return self.execute_command("BRPOPLPUSH", src, dst, 0 if timeout is None else timeout)
 
     def lindex(self, name: Key, index: int) -> Text | None:
         """The element at `index`, or None.  Redis: LINDEX."""

@@ -15,16 +15,19 @@ commands run at once, so that the values a decision depends on can be read; if a
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from libkv.api.commands import Commands
 from libkv.api.replies import Shape, shape_reply, text
+from libkv.api.scripting import Script
 from libkv.encode import Encoder
 from libkv.errors import ConnectionError, ExecAbortError, RedisError, ResponseError, WatchError
 
 if TYPE_CHECKING:
     from libkv.store import Session, StoreCore
 
+Results = Callable[[list["Queued"], list[Any], bool], list[Any]]
 Queued = tuple[tuple[Any, ...], dict[str, Any]]  # the words of a command, and the options of its reply
 
 
@@ -55,6 +58,7 @@ class Pipeline(Commands):
         self.watching = False
         self.explicit_transaction = False
         self.command_stack: list[Queued] = []
+        self.scripts: set[Script] = set()  # registered ones that were queued: they are loaded before all runs
 
     def __enter__(self) -> Self:
         return self
@@ -75,6 +79,7 @@ class Pipeline(Commands):
     def reset(self) -> None:  # type: ignore[override]  # redis-py's pipelines hide the command RESET too
         """Forgets what is queued and what is watched."""
         self.command_stack = []
+        self.scripts = set()
         self.watching = False
         self.explicit_transaction = False
         if self._session is not None:
@@ -95,9 +100,12 @@ class Pipeline(Commands):
 
     def watch(self, *names: Any) -> bool:
         """Has `execute` fail with WatchError if one of these keys changes before; commands now run at once."""
+        self._check_watch()
+        return bool(self.execute_command("WATCH", *names))
+
+    def _check_watch(self) -> None:
         if self.explicit_transaction:
             raise RedisError("Cannot issue a WATCH after a MULTI")
-        return bool(self.execute_command("WATCH", *names))
 
     def unwatch(self) -> bool:
         """Watches nothing any more, and goes back to queueing."""
@@ -133,11 +141,20 @@ class Pipeline(Commands):
         if not stack and not self.watching:
             return []
         try:
-            if self.transaction or self.explicit_transaction:
-                return self._execute_transaction(stack, raise_on_error)
-            return self._execute_in_a_row(stack, raise_on_error)
+            for script in self.scripts:
+                self._store.execute((b"SCRIPT", b"LOAD", self.encoder.encode(script.script)), self._own_session())
+            words, results_of = self._plan(stack)
+            replies = self._store.execute_many(words, self._own_session())
+            return results_of(stack, self._checked(replies), raise_on_error)
         finally:
             self.reset()
+
+    def _plan(self, stack: list[Queued]) -> tuple[list[tuple[bytes, ...]], Results]:
+        """The commands to be run for this stack, and what makes the results of their replies."""
+        if self.transaction or self.explicit_transaction:
+            sent = [args for args, options in stack if "EMPTY_RESPONSE" not in options]
+            return [self.encoder.encode_command(args) for args in [("MULTI",), *sent, ("EXEC",)]], self._of_transaction
+        return [self.encoder.encode_command(args) for args, _ in stack], self._of_a_row
 
     def _own_session(self) -> Session:
         if self._session is None:
@@ -152,15 +169,14 @@ class Pipeline(Commands):
             self.watching = True
         return value
 
-    def _run_all(self, commands: list[tuple[bytes, ...]]) -> list[Any]:
-        replies = self._store.execute_many(commands, self._own_session())
+    @staticmethod
+    def _checked(replies: list[Any]) -> list[Any]:
         for reply in replies:
             if isinstance(reply, ConnectionError):  # loading, no permission: it concerns all of them
                 raise reply
         return replies
 
-    def _execute_in_a_row(self, stack: list[Queued], raise_on_error: bool) -> list[Any]:
-        replies = self._run_all([self.encoder.encode_command(args) for args, _ in stack])
+    def _of_a_row(self, stack: list[Queued], replies: list[Any], raise_on_error: bool) -> list[Any]:
         results: list[Any] = []
         for (args, options), reply in zip(stack, replies, strict=True):
             try:
@@ -171,10 +187,8 @@ class Pipeline(Commands):
             self._raise_first_error(stack, results)
         return results
 
-    def _execute_transaction(self, stack: list[Queued], raise_on_error: bool) -> list[Any]:
-        sent = [args for args, options in stack if "EMPTY_RESPONSE" not in options]
-        packed = [self.encoder.encode_command(args) for args in [("MULTI",), *sent, ("EXEC",)]]
-        begun, *queued, results = self._run_all(packed)
+    def _of_transaction(self, stack: list[Queued], replies: list[Any], raise_on_error: bool) -> list[Any]:
+        begun, *queued, results = replies
         errors: list[tuple[int, Any]] = [(0, begun)] if isinstance(begun, RedisError) else []
         answers = iter(queued)
         for number, (args, options) in enumerate(stack):

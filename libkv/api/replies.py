@@ -11,6 +11,7 @@ is not in it is answered as it comes.  The functions take the reply and the opti
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -98,6 +99,11 @@ def popped(reply: Any, **options: Any) -> Any:
     return scored(pairs, **options)
 
 
+def popped_key(reply: Any, **_: Any) -> tuple[Any, ...] | None:
+    """What waited for a key answers with the key and what was in it."""
+    return tuple(reply) if reply else None
+
+
 def scored_flat(reply: Any, **options: Any) -> Any:
     """[member, score as bytes, ...]: what redis-py makes of ZDIFF and ZRANDMEMBER."""
     if not reply or not options.get("withscores"):
@@ -156,6 +162,101 @@ def flat_map(reply: Any, **_: Any) -> Any:
 
 def settings(reply: Any, **_: Any) -> dict[Any, Any]:
     return {text(name): text(value) for name, value in reply.items()} if reply else {}
+
+
+# --- positions and sorting -----------------------------------------------------------------------------------------
+
+
+def float_or_none(reply: Any, **_: Any) -> float | None:
+    return None if reply is None else float(reply)
+
+
+def geo_positions(reply: Any, **_: Any) -> Any:
+    return [None if place is None else (float(place[0]), float(place[1])) for place in reply]
+
+
+def geo_found(reply: Any, **options: Any) -> Any:
+    """What GEOSEARCH, GEORADIUS and GEORADIUSBYMEMBER found: members, or lists of a member and what was asked for."""
+    if "store" not in options or options["store"] or options["store_dist"]:
+        return reply
+    if not isinstance(reply, list):
+        return [reply]
+    kinds = [float] * bool(options["withdist"]) + [int] * bool(options["withhash"])
+    if not kinds and not options["withcoord"]:
+        return reply
+    rows = []
+    for member, *rest in reply:
+        row = [member, *(kind(value) for kind, value in zip(kinds, rest, strict=False))]
+        if options["withcoord"]:
+            row.append((float(rest[-1][0]), float(rest[-1][1])))
+        rows.append(row)
+    return rows
+
+
+def sort_groups(reply: Any, **options: Any) -> Any:
+    """SORT: with `groups`, tuples of so many elements."""
+    if not reply or not options.get("groups"):
+        return reply
+    n = options["groups"]
+    return list(zip(*(reply[i::n] for i in range(n)), strict=False))
+
+
+# --- streams -----------------------------------------------------------------------------------------------------
+
+
+def entry_fields(reply: Any) -> dict[Any, Any]:
+    """Field, value, field, value as a dict."""
+    return dict(pairs(reply))
+
+
+def entries(reply: Any, **options: Any) -> Any:
+    """[(ID, {field: value}), ...]; an entry that is no more there has no fields."""
+    if options.get("parse_justid"):
+        return reply
+    return None if reply is None else [(None, None) if e is None else (e[0], entry_fields(e[1])) for e in reply]
+
+
+def claimed_entries(reply: Any, **options: Any) -> Any:
+    """XAUTOCLAIM: [where to go on, entries, IDs of deleted ones], or only the IDs."""
+    return reply[1] if options.get("parse_justid") else [reply[0], entries(reply[1]), *reply[2:]]
+
+
+def read_entries(reply: Any, **_: Any) -> list[list[Any]]:
+    """XREAD, XREADGROUP: [[stream, entries], ...]."""
+    return [[name, entries(found)] for name, found in reply.items()] if reply else []
+
+
+def named(reply: Any) -> dict[str, Any]:
+    """A map with its keys as str."""
+    return {text(name): value for name, value in reply.items()}
+
+
+def all_named(reply: Any, **_: Any) -> list[dict[str, Any]]:
+    return [named(item) for item in reply]
+
+
+def stream_info(reply: Any, **options: Any) -> dict[str, Any]:
+    info = named(reply)
+    if options.get("full"):
+        info["entries"] = {entry_id: entry_fields(entry) for entry_id, entry in info["entries"]}
+        info["groups"] = all_named(info["groups"])
+        return info
+    for end in ("first-entry", "last-entry"):
+        if info[end] is not None:
+            info[end] = (info[end][0], entry_fields(info[end][1]))
+    return info
+
+
+PENDING_FIELDS = ("message_id", "consumer", "time_since_delivered", "times_delivered")
+
+
+def pending(reply: Any, **options: Any) -> Any:
+    """XPENDING: a dict of four figures, or one dict an entry."""
+    if options.get("parse_detail"):
+        return [dict(zip(PENDING_FIELDS, entry, strict=True)) for entry in reply]
+    count, first, last, consumers = reply
+    of_each = [{"name": name, "pending": int(n)} for name, n in consumers or []]
+    return {"pending": count, "min": first, "max": last, "consumers": of_each}
 
 
 # --- texts that hold fields -------------------------------------------------------------------------------------
@@ -221,6 +322,31 @@ def client_list(reply: Any, **_: Any) -> list[dict[str, str]]:
     return [fields for fields in map(client_fields, text(reply).splitlines()) if fields]
 
 
+def tracking_info(reply: Any, **_: Any) -> list[Any]:
+    """CLIENT TRACKINGINFO as a flat list, the names of its fields as str."""
+    return [item for name, value in reply.items() for item in (text(name), value)]
+
+
+def counts(reply: Any, **_: Any) -> list[tuple[Any, int]]:
+    """PUBSUB NUMSUB: (channel, listeners)."""
+    return list(zip(reply[::2], reply[1::2], strict=True))
+
+
+def truths(reply: Any, **_: Any) -> list[bool]:
+    return [bool(item) for item in reply]
+
+
+def flat_deep(value: Any) -> Any:
+    """FUNCTION LIST: maps as names and values alternating, sets as lists, at every depth."""
+    if isinstance(value, dict):
+        return [part for pair in value.items() for part in (pair[0], flat_deep(pair[1]))]
+    return [flat_deep(item) for item in value] if isinstance(value, list | set) else value
+
+
+def libraries(reply: Any, **_: Any) -> list[Any]:
+    return [flat_deep(library) for library in reply]
+
+
 def client_info(reply: Any, **_: Any) -> dict[str, Any]:
     fields = client_fields(text(reply).strip())
     return {name: int(value) if name in CLIENT_INTEGERS else value for name, value in fields.items()}
@@ -237,6 +363,44 @@ def debug_object(reply: Any, **_: Any) -> dict[str, Any]:
         if name in fields:
             fields[name] = int(fields[name])
     return fields
+
+
+def acl_user(reply: Any, **_: Any) -> dict[str, Any] | None:
+    """ACL GETUSER: rules split into words; categories apart from commands; a selector as a list of names and values."""
+    if reply is None:
+        return None
+    user = {text(name): value for name, value in reply.items()}
+    rules = text(user["commands"]).split(" ")
+    user["flags"] = texts(user["flags"])
+    user["passwords"] = texts(user["passwords"])
+    user["commands"] = [rule for rule in rules if "@" not in rule]
+    for name in ("keys", "channels"):
+        user[name] = [word for word in text(user[name]).split(" ") if word]
+    user["selectors"] = [[text(word) for pair in selector.items() for word in pair] for selector in user["selectors"]]
+    user["categories"] = [rule for rule in rules if "@" in rule]
+    user["enabled"] = "on" in user["flags"]
+    return user
+
+
+def acl_log(reply: Any, **_: Any) -> Any:
+    """ACL LOG: one dict an entry, the client's line as a dict in it; True for RESET."""
+    if not isinstance(reply, list):
+        return ok(reply)
+    entries = []
+    for entry in reply:
+        fields = {text(name): text(value) for name, value in entry.items()}
+        fields["age-seconds"] = float(fields["age-seconds"])
+        fields["client-info"] = client_info(fields["client-info"])
+        entries.append(fields)
+    return entries
+
+
+def memory_stats(reply: Any, **_: Any) -> dict[str, Any]:
+    """MEMORY STATS: names as str, those of each database's figures too."""
+    return {
+        text(name): {text(k): v for k, v in value.items()} if isinstance(value, dict) else value
+        for name, value in reply.items()
+    }
 
 
 # --- the tables of the server -----------------------------------------------------------------------------------
@@ -281,7 +445,10 @@ def shapes(names: str, shape: Shape) -> dict[str, Shape]:
 SHAPES: dict[str, Shape] = {
     **shapes("AUTH COPY EXPIRE EXPIREAT HEXISTS HMSET MOVE MSETNX PERSIST PEXPIRE PEXPIREAT PSETEX", truth),
     **shapes("RENAMENX SETEX SETNX SMOVE", truth),
-    **shapes("FLUSHALL FLUSHDB LSET LTRIM MSET PFMERGE QUIT RENAME SELECT SHUTDOWN SWAPDB UNWATCH WATCH", ok),
+    **shapes(
+        "FLUSHALL FLUSHDB LSET LTRIM MSET PFMERGE QUIT RENAME SAVE SELECT SHUTDOWN SLAVEOF SWAPDB UNWATCH WATCH", ok
+    ),
+    **shapes("GEORADIUS GEORADIUSBYMEMBER GEOSEARCH", geo_found),
     **shapes("HINCRBYFLOAT INCRBYFLOAT", number),
     **shapes("SDIFF SINTER SMEMBERS SUNION", members),
     **shapes("ZINTER ZRANGE ZRANGEBYSCORE ZREVRANGE ZREVRANGEBYSCORE ZUNION", scored),
@@ -289,27 +456,61 @@ SHAPES: dict[str, Shape] = {
     **shapes("ZPOPMAX ZPOPMIN", popped),
     **shapes("ZRANK ZREVRANK", rank),
     **shapes("SCAN SSCAN", scan),
+    **shapes("BLPOP BRPOP BZPOPMAX BZPOPMIN", popped_key),
+    "BZMPOP": multi_popped,
+    **dict.fromkeys(("ACL LOAD", "ACL SAVE", "ACL SETUSER"), ok),
+    **dict.fromkeys(("ACL CAT", "ACL HELP", "ACL LIST", "ACL USERS"), texts),
+    **dict.fromkeys(("ACL GENPASS", "ACL WHOAMI"), lambda reply, **_: text(reply)),
+    "ACL GETUSER": acl_user,
+    "MEMORY PURGE": ok,
+    "MEMORY STATS": memory_stats,
+    "ACL LOG": acl_log,
+    **shapes("BGREWRITEAOF BGSAVE", lambda reply, **_: True),
+    "PUBSUB NUMSUB": counts,
+    "PUBSUB SHARDNUMSUB": counts,
     "CLIENT GETNAME": lambda reply, **_: text(reply),
     "CLIENT INFO": client_info,
     "CLIENT KILL": client_kill,
     "CLIENT LIST": client_list,
+    "CLIENT PAUSE": ok,
     "CLIENT SETINFO": ok,
     "CLIENT SETNAME": ok,
+    "CLIENT TRACKINGINFO": tracking_info,
+    "CLIENT UNBLOCK": truth,
     "COMMAND": commands,
     "COMMAND GETKEYS": texts,
     "CONFIG GET": settings,
     "CONFIG RESETSTAT": ok,
     "CONFIG SET": ok,
     "DEBUG OBJECT": debug_object,
+    **shapes("XCLAIM XRANGE XREVRANGE", entries),
+    **shapes("XREAD XREADGROUP", read_entries),
+    "XAUTOCLAIM": claimed_entries,
+    "XGROUP CREATE": ok,
+    "XGROUP DESTROY": truth,
+    "XGROUP SETID": ok,
+    "XINFO CONSUMERS": all_named,
+    "XINFO GROUPS": all_named,
+    "XINFO STREAM": stream_info,
+    "XPENDING": pending,
+    **dict.fromkeys(("FUNCTION DELETE", "FUNCTION FLUSH", "FUNCTION RESTORE", "SCRIPT FLUSH", "SCRIPT KILL"), ok),
+    "FUNCTION LIST": libraries,
+    "SCRIPT EXISTS": truths,
+    "SCRIPT LOAD": lambda reply, **_: text(reply),
+    "GEODIST": float_or_none,
+    "GEOHASH": texts,
+    "GEOPOS": geo_positions,
     "HRANDFIELD": flat_fields,
     "HSCAN": hash_scan,
     "INFO": info,
+    "LASTSAVE": lambda reply, **_: datetime.datetime.fromtimestamp(reply),
     "LCS": flat_map,
     "PING": pong,
     "RESET": lambda reply, **_: text(reply),
     "SET": set_reply,
     "SLOWLOG GET": slow_log,
     "SLOWLOG RESET": ok,
+    "SORT": sort_groups,
     "TIME": two_integers,
     "ZMPOP": multi_popped,
     "ZSCAN": score_scan,

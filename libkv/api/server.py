@@ -101,6 +101,56 @@ class ServerCommands(Handle):
             return self.execute_command("LOLWUT VERSION", *version_numbers, **kwargs)
         return self.execute_command("LOLWUT", **kwargs)
 
+    def memory_doctor(self, **kwargs: Any) -> None:
+        """Refused by redis-py; `execute_command("MEMORY DOCTOR")` gives the reply."""
+        raise NotImplementedError(
+            _with_link("MEMORY DOCTOR is intentionally not implemented in the client.", "memory-doctor")
+        )
+
+    def memory_help(self, **kwargs: Any) -> None:
+        """Refused by redis-py; `execute_command("MEMORY HELP")` gives the reply."""
+        raise NotImplementedError(
+            _with_link("MEMORY HELP is intentionally not implemented in the client.", "memory-help")
+        )
+
+    def memory_malloc_stats(self, **kwargs: Any) -> Text:
+        """Figures of the store's heap, as text.  Redis: MEMORY MALLOC-STATS."""
+        return self.execute_command("MEMORY MALLOC-STATS", **kwargs)
+
+    def memory_purge(self, **kwargs: Any) -> bool:
+        """Gives unused pages back to the system.  Redis: MEMORY PURGE."""
+        return self.execute_command("MEMORY PURGE", **kwargs)
+
+    def memory_stats(self, **kwargs: Any) -> dict[str, Any]:
+        """What the memory is used for, in bytes.  Redis: MEMORY STATS."""
+        return self.execute_command("MEMORY STATS", **kwargs)
+
+    def memory_usage(self, key: Key, samples: int | None = None, **kwargs: Any) -> int | None:
+        """Bytes that a key and its value take, or None.
+
+        samples: elements of a collection that are measured; 0: all.  Redis: MEMORY USAGE.
+        """
+        words = option("SAMPLES", samples) if isinstance(samples, int) else []
+        return self.execute_command("MEMORY USAGE", key, *words, **kwargs)
+
+    def module_list(self) -> list[dict[Any, Any]]:
+        """No modules.  Redis: MODULE LIST."""
+        return self.execute_command("MODULE LIST")
+
+    def module_load(self, path: str, *args: Any) -> bool:
+        """Raises an error: modules are compiled for redis-server.  Redis: MODULE LOAD."""
+        return self.execute_command("MODULE LOAD", path, *args)
+
+    def module_loadex(self, path: str, options: list[str] | None = None, args: list[str] | None = None) -> Text:
+        """As `module_load`.  Redis: MODULE LOADEX."""
+        words = [] if options is None else ["CONFIG", *options]
+        words += [] if args is None else ["ARGS", *args]
+        return self.execute_command("MODULE LOADEX", path, *words)
+
+    def module_unload(self, name: str) -> bool:
+        """Raises an error: there is none to unload.  Redis: MODULE UNLOAD."""
+        return self.execute_command("MODULE UNLOAD", name)
+
     def shutdown(
         self,
         save: bool = False,
@@ -139,6 +189,13 @@ class ServerCommands(Handle):
     def time(self, **kwargs: Any) -> tuple[int, int]:
         """The server's clock: seconds since 1970, and microseconds.  Redis: TIME."""
         return self.execute_command("TIME", **kwargs)
+
+    def wait(self, num_replicas: int, timeout: int, **kwargs: Any) -> int:
+        """Waits until so many replicas have all that was written before, at most `timeout` milliseconds (0: for ever).
+
+        Returns how many have it.  Redis: WAIT.
+        """
+        return self.execute_command("WAIT", num_replicas, timeout, **kwargs)
 
 
 def _with_link(text: str, page: str) -> str:

@@ -16,12 +16,14 @@ from libkv.api.arguments import (
     Bound,
     Handle,
     Key,
+    Keys,
     Pattern,
     Text,
     TextList,
     Value,
     flags,
     limit,
+    one_list,
     scan_options,
 )
 from libkv.errors import DataError
@@ -104,6 +106,31 @@ class SortedSetCommands(Handle):
     def zlexcount(self, name: Key, min: Value, max: Value) -> int:
         """How many members lie from `min` to `max` by their bytes, all scores being the same.  Redis: ZLEXCOUNT."""
         return self.execute_command("ZLEXCOUNT", name, min, max)
+
+    def bzmpop(
+        self,
+        timeout: float,
+        numkeys: int,
+        keys: list[Any],
+        min: bool | None = False,
+        max: bool | None = False,
+        count: int | None = 1,
+    ) -> list[Any] | None:
+        """As `zmpop`, and waits up to `timeout` seconds (0: for ever) for one of the sets.  Redis: BZMPOP."""
+        if bool(min) == bool(max):
+            raise DataError("Either min or max, but not both must be set")
+        return self.execute_command("BZMPOP", timeout, numkeys, *keys, "MIN" if min else "MAX", "COUNT", count)
+
+    def bzpopmax(self, keys: Keys, timeout: float | None = 0) -> tuple[Text, Text, float] | None:
+        """Takes the highest member of the first of these sets that has any; waits up to `timeout` seconds for it.
+
+        Returns (key, member, score), or None if none came.  timeout 0 or None: for ever.  Redis: BZPOPMAX.
+        """
+        return self.execute_command("BZPOPMAX", *one_list(keys, [0 if timeout is None else timeout]))
+
+    def bzpopmin(self, keys: Keys, timeout: float | None = 0) -> tuple[Text, Text, float] | None:
+        """As `bzpopmax`, for the lowest member.  Redis: BZPOPMIN."""
+        return self.execute_command("BZPOPMIN", *one_list(keys, [0 if timeout is None else timeout]))
 
     def zmpop(
         self, num_keys: int, keys: list[Any], min: bool | None = False, max: bool | None = False, count: int | None = 1

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Self
 
 import libkv.commands  # noqa: F401  (binds every command, before the first store is made)
+from libkv.api.aio import AsyncStore
 from libkv.api.handle import StoreHandle
 from libkv.api.replies import SHAPES, Shape
 from libkv.api.session import HELLO3
@@ -20,7 +21,8 @@ class Store(StoreCore, StoreHandle):
     seed: of the store's random numbers (SPOP, RANDOMKEY, ...) and hashes, for runs that can be repeated; None: from
     the system.
     decode_responses: every string in a reply is a str, by `encoding` and `encoding_errors`, else bytes.
-    config: settings as in redis.conf, with "_" for "-" in their names (``maxmemory="100mb"``).
+    config: settings as in redis.conf, with "_" for "-" in their names (``maxmemory="100mb"``).  The users of an
+    `aclfile` are read at once; ValueError says what is wrong in it.
 
     A store may be called from any thread.  It closes at the end of a `with` block, by `close`, or when the last
     reference is dropped (clients, views, pipelines and servers hold one too).  After that every call raises
@@ -41,6 +43,11 @@ class Store(StoreCore, StoreHandle):
         self.response_callbacks = SHAPES
         self.set_encoding(encoding.lower() in ("utf-8", "utf8") and encoding_errors == "strict", decode_responses)
         self.execute(HELLO3)
+        if config.get("aclfile"):
+            error = self.execute((b"ACL", b"LOAD"))
+            if isinstance(error, Exception):
+                self.close()
+                raise ValueError(f"setting aclfile={config['aclfile']!r}: {error}")
 
     def __new__(
         cls,
@@ -61,6 +68,11 @@ class Store(StoreCore, StoreHandle):
         super().set_response_callback(command, callback)
         if (name := command.lower()) in ("get", "set"):  # the compiled methods don't look at callbacks
             setattr(self, name, partial(getattr(StoreHandle, name), self))
+
+    @property
+    def aio(self) -> AsyncStore:
+        """The same store for asyncio: every method returns an awaitable, and those that wait let the loop go on."""
+        return AsyncStore(self, self.database, self.encoder, self.response_callbacks)
 
     def _core(self) -> StoreCore:
         return self

@@ -8,19 +8,21 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, strchr, strlen
 
 from libkv.engine.args cimport arg_is, glob_match
+from libkv.engine.config cimport config_of
 from libkv.engine.keyspecs cimport (
     BEGIN_INDEX, BEGIN_KEYWORD, FIND_KEYNUM, FIND_RANGE, KeySpec, KeySpecs,
 )
 from libkv.engine.registry cimport (
     CATEGORY_NAMES, CMD_KEY_NOT_KEY, CMD_NO_MANDATORY_KEYS, Command, FLAGS_TOLD, Facts, KEY_FLAG_NAMES, command_by_id,
-    command_category, command_category_name, command_find_full, command_flag_name, command_flag_told,
-    command_key_flag_name, command_keys, command_of, registry_bind, registry_count,
+    command_category, command_category_name, command_flag_name, command_flag_told,
+    command_key_flag_name, command_keys, registry_bind, registry_count,
 )
+from libkv.engine.renames cimport rename_find_full, rename_find_words, rename_hides
 from libkv.engine.reply cimport (
     reply_array, reply_bulk, reply_cstring, reply_error, reply_errorf, reply_help, reply_int, reply_later,
     reply_later_array, reply_later_map, reply_map, reply_nil, reply_oom, reply_set, reply_status, reply_syntax,
 )
-from libkv.engine.types cimport Arg, CALL_DONE, Ctx, Reply
+from libkv.engine.types cimport Arg, CALL_DONE, Ctx, Kv, Reply
 from libkv.structures.alloc cimport heap_alloc, heap_free
 
 ctypedef const char* (*bit_name)(int bit) noexcept nogil
@@ -28,12 +30,17 @@ ctypedef const char* (*bit_name)(int bit) noexcept nogil
 
 # --- COMMAND, COMMAND INFO -------------------------------------------------------------------------------------------
 
-cdef int top_level() noexcept nogil:
+cdef inline bint told(Kv* kv, Command* cmd) noexcept nogil:
+    """Whether it stands in a list of commands: no subcommand, and not removed by rename-command."""
+    return cmd.parent == NULL and not (config_of(kv).renames != NULL and rename_hides(kv, cmd))
+
+
+cdef int top_level(Kv* kv) noexcept nogil:
     """How many commands there are, subcommands not counted."""
     cdef int i
     cdef int n = 0
     for i in range(registry_count()):
-        n += command_by_id(i).parent == NULL
+        n += told(kv, command_by_id(i))
     return n
 
 
@@ -180,11 +187,11 @@ cdef void tell_command(Reply* r, Command* cmd) noexcept nogil:
         tell_command(r, cmd.subs[i])
 
 
-cdef void tell_all(Reply* r) noexcept nogil:
+cdef void tell_all(Kv* kv, Reply* r) noexcept nogil:
     cdef int i
-    reply_array(r, top_level())
+    reply_array(r, top_level(kv))
     for i in range(registry_count()):
-        if command_by_id(i).parent == NULL:
+        if told(kv, command_by_id(i)):
             tell_command(r, command_by_id(i))
 
 
@@ -192,23 +199,23 @@ cdef int cmd_command(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     if argc > 1:
         reply_errorf(r, b"ERR unknown subcommand '%.*s'. Try COMMAND HELP.", argv[1].p, argv[1].n)
     else:
-        tell_all(r)
+        tell_all(c.kv, r)
     return CALL_DONE
 
 
 cdef int cmd_command_info(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef int i
     if argc == 2:
-        tell_all(r)
+        tell_all(c.kv, r)
         return CALL_DONE
     reply_array(r, argc - 2)
     for i in range(2, argc):
-        tell_command(r, command_find_full(argv[i].p, argv[i].n))
+        tell_command(r, rename_find_full(c.kv, argv[i].p, argv[i].n))
     return CALL_DONE
 
 
 cdef int cmd_command_count(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    reply_int(r, top_level())
+    reply_int(r, top_level(c.kv))
     return CALL_DONE
 
 
@@ -414,16 +421,16 @@ cdef int cmd_command_docs(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef int n = 0
     cdef size_t mark
     if argc == 2:
-        reply_map(r, top_level())
+        reply_map(r, top_level(c.kv))
         for i in range(registry_count()):
             cmd = command_by_id(i)
-            if cmd.parent == NULL:
+            if told(c.kv, cmd):
                 reply_bulk(r, cmd.full, cmd.full_n)
                 tell_docs(r, cmd)
         return CALL_DONE
     mark = reply_later(r)
     for i in range(2, argc):
-        cmd = command_find_full(argv[i].p, argv[i].n)
+        cmd = rename_find_full(c.kv, argv[i].p, argv[i].n)
         if cmd != NULL:
             reply_bulk(r, cmd.full, cmd.full_n)
             tell_docs(r, cmd)
@@ -466,6 +473,8 @@ cdef int cmd_command_list(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     mark = reply_later(r)
     for i in range(registry_count()):
         cmd = command_by_id(i)
+        if config_of(c.kv).renames != NULL and rename_hides(c.kv, cmd):
+            continue
         if by == BY_CATEGORY and not cmd.categories >> category & 1:
             continue
         if by == BY_PATTERN and not glob_match(argv[4].p, argv[4].n, cmd.full, cmd.full_n, True):
@@ -491,7 +500,7 @@ cdef int tell_keys(Ctx* c, Arg* argv, int argc, Reply* r, bint with_flags) noexc
     cdef Command* cmd = NULL
     cdef int i, n
     if memchr(argv[0].p, 124, argv[0].n) == NULL:
-        cmd = command_of(argv, argc)
+        cmd = rename_find_words(c.kv, argv, argc)
     if cmd == NULL:
         reply_error(r, b"ERR Invalid command specified")
         return CALL_DONE

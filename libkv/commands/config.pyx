@@ -10,8 +10,10 @@ from libc.string cimport memcmp, memset
 from libkv.engine.args cimport glob_match
 from libkv.engine.config cimport (
     Change, Directive, DIRECTIVE_HIDDEN, DIRECTIVE_IMMUTABLE, DIRECTIVE_PROTECTED, DIRECTIVE_SECRET, DirectiveName,
-    FROM_CLIENT, Rates, Value, config_apply, config_directive, config_find, config_name, config_names, config_of, config_value,
+    FROM_CLIENT, KIND_EVENTS, Rates, Value, config_apply, config_directive, config_find, config_name, config_names,
+    config_of, config_value,
 )
+from libkv.engine.latency cimport latency_forget_times
 from libkv.engine.registry cimport registry_bind
 from libkv.engine.reply cimport (
     reply_bulk, reply_error, reply_errorf, reply_help, reply_later, reply_later_map, reply_ok, reply_oom, reply_syntax,
@@ -69,7 +71,10 @@ cdef int cmd_config_get(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
 
 cdef void put_value(Kv* kv, int directive, Reply* r) noexcept nogil:
     cdef Value* v = config_value(kv, directive)
-    reply_bulk(r, v.p, v.n)
+    cdef size_t n = v.n
+    if n > 1 and config_directive(directive).kind == KIND_EVENTS and v.p[0] == c"A" and v.p[n - 1] == c"n":
+        n -= 1                          # Redis 7.0 obeys n beside A, and does not tell it
+    reply_bulk(r, v.p, n)
 
 
 # ---- CONFIG SET
@@ -161,7 +166,7 @@ cdef int cmd_config_set(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
 # ---- the rest
 
 cdef int cmd_config_resetstat(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    """The counters of INFO's sections stats, commandstats and errorstats start again; the peak of memory stays."""
+    """The counters of INFO's sections stats, commandstats, errorstats and latencystats start again; the peak of memory stays."""
     cdef Kv* kv = c.kv
     cdef uint64_t peak = kv.stats.peak_memory
     cdef uint64_t dirty = kv.stats.dirty_since_save
@@ -170,6 +175,7 @@ cdef int cmd_config_resetstat(Ctx* c, Arg* argv, int argc, Reply* r) noexcept no
     kv.stats.dirty_since_save = dirty
     if kv.command_stats != NULL:
         memset(kv.command_stats, 0, sizeof(kv.command_stats[0]) * kv.n_command_stats)
+    latency_forget_times(kv)
     kv.n_errors = 0
     memset(&config_of(kv).rates, 0, sizeof(Rates))
     reply_ok(r)

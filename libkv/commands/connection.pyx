@@ -10,25 +10,34 @@ from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, strlen
 
+from libkv.engine.acl cimport (
+    ACL_DENIED_AUTH, acl_authenticate, acl_find, acl_of, acl_session_reset, acl_user,
+)
+from libkv.engine.acl_log cimport acl_log_add
+from libkv.engine.acl_rules cimport USER_NOPASS, AclUser
 from libkv.engine.args cimport arg_int_msg, arg_is
 from libkv.engine.clock cimport clock_monotonic
-from libkv.engine.config cimport Value, config_id, config_value
 from libkv.engine.registry cimport Command, registry_bind
 from libkv.engine.reply cimport (
     reply_array, reply_bulk, reply_cstring, reply_error, reply_errorf, reply_help, reply_int, reply_map, reply_nil,
     reply_ok, reply_status, reply_syntax, reply_verbatim,
 )
+from libkv.engine.monitor cimport monitor_remove
+from libkv.engine.pubsub cimport pubsub_clear
+from libkv.engine.tracking cimport TRACK_BCAST, TRACK_BROKEN, SessionTracking, tracking_of, tracking_off
 from libkv.engine.types cimport (
-    CALL_DONE, S_CLOSE_AFTER, S_CLOSE_ASAP, S_DIRTY_CAS, S_DIRTY_EXEC, S_EMBEDDED, S_MULTI, S_NO_EVICT, S_REPLY_OFF,
-    S_REPLY_SKIP, S_REPLY_SKIP_NEXT, S_UNIX, Arg, Ctx, Reply, Session,
+    CALL_DONE, S_BLOCKED, S_CLOSE_AFTER, S_CLOSE_ASAP, S_DIRTY_CAS, S_DIRTY_EXEC, S_EMBEDDED, S_MASTER, S_MONITOR,
+    S_MULTI, S_NO_EVICT, S_PAUSED, S_PUBSUB, S_REPLICA, S_REPLY_OFF, S_REPLY_SKIP, S_REPLY_SKIP_NEXT,
+    S_UNIX, Arg, Ctx, Reply, Session,
 )
-from libkv.engine.session cimport session_drop_queue, session_memory
+from libkv.engine.session cimport session_drop_queue, session_memory, session_unread
+from libkv.engine.slowlog cimport slowlog_redact
 from libkv.engine.watch cimport watch_clear
 from libkv.structures.buffer cimport Buffer, buffer_add, buffer_free, buffer_init
 from libkv.structures.number cimport number_parse_i64
 
 cdef enum:
-    # client types of CLIENT LIST and KILL; this server has only normal ones
+    # client types of CLIENT LIST and KILL
     CLIENT_ANY = -1
     CLIENT_NORMAL = 0
     CLIENT_REPLICA = 1
@@ -46,6 +55,10 @@ cdef enum:
 cdef int cmd_ping(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     if argc > 2:
         reply_error(r, b"ERR wrong number of arguments for 'ping' command")
+    elif c.session.flags & S_PUBSUB and r.proto == 2:
+        reply_array(r, 2)
+        reply_cstring(r, b"pong")
+        reply_bulk(r, argv[argc - 1].p, argv[1].n if argc == 2 else 0)
     elif argc == 2:
         reply_bulk(r, argv[1].p, argv[1].n)
     else:
@@ -83,39 +96,33 @@ cdef int cmd_quit(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
 # ---------------------------------------------------------------------------------------------------------------------
 # who the client is
 
-cdef int REQUIREPASS = config_id(b"requirepass")
-
-
-cdef bint auth_same_secret(const char* p, size_t n, const char* secret, size_t secret_n) noexcept nogil:
-    """Whether they are equal, in a time that depends only on the length of what the client sent."""
-    cdef uint32_t differ = n != secret_n
-    cdef size_t i
-    for i in range(n):
-        differ |= <uint32_t>(<unsigned char>p[i] ^ <unsigned char>secret[i % secret_n if secret_n else 0])
-    return differ == 0
-
-
-cdef bint auth_check(Ctx* c, Arg* user, Arg* password, Reply* r) noexcept nogil:
-    """The one user is "default" (user NULL means it); replies the error when the password is not the right one."""
-    cdef Value* secret = config_value(c.kv, REQUIREPASS)
-    cdef bint known = user == NULL or (user.n == 7 and memcmp(user.p, b"default", 7) == 0)
-    if known and (secret.n == 0 or auth_same_secret(password.p, password.n, secret.p, secret.n)):
-        c.session.authenticated = True
+cdef bint auth_check(Ctx* c, Arg* argv, int argc, Arg* user, Arg* password, Reply* r) noexcept nogil:
+    """argv: the whole command.  user NULL means "default"; replies the error when the password is not the right one."""
+    cdef const char* name = b"default"
+    cdef size_t n = 7
+    if user != NULL:
+        name = user.p
+        n = user.n
+    if acl_authenticate(c.session, name, n, password):
         return True
+    acl_log_add(c.session, ACL_DENIED_AUTH, argv[0].p, argv[0].n, name, n, client_argv_size(argv, argc))
     reply_error(r, b"WRONGPASS invalid username-password pair or user is disabled.")
     return False
 
 
 cdef int cmd_auth(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    cdef int i
     if argc > 3:
         reply_syntax(r)
         return CALL_DONE
-    if argc == 2 and not c.kv.settings.has_password:
+    if argc == 2 and acl_of(c.kv).standard.flags & USER_NOPASS:
         reply_error(r, b"ERR AUTH <password> called without any password configured for the default user. "
                        b"Are you sure your configuration is correct?")
         return CALL_DONE
-    if auth_check(c, &argv[1] if argc == 3 else NULL, &argv[argc - 1], r):
+    if auth_check(c, argv, argc, &argv[1] if argc == 3 else NULL, &argv[argc - 1], r):
         reply_ok(r)
+    for i in range(1, argc):
+        slowlog_redact(&argv[i])
     return CALL_DONE
 
 
@@ -144,6 +151,7 @@ cdef int cmd_hello(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef Arg* user = NULL
     cdef Arg* password = NULL
     cdef Arg* name = NULL
+    cdef bint known
     cdef int i = 2
     if argc >= 2:
         if not arg_int_msg(&argv[1], &version, r, b"ERR Protocol version is not an integer or out of range"):
@@ -162,8 +170,12 @@ cdef int cmd_hello(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         else:
             reply_errorf(r, b"ERR Syntax error in HELLO option '%.*s'", argv[i].p, argv[i].n)
             return CALL_DONE
-    if password != NULL and not auth_check(c, user, password, r):
-        return CALL_DONE
+    if password != NULL:
+        known = auth_check(c, argv, argc, user, password, r)
+        slowlog_redact(user)
+        slowlog_redact(password)
+        if not known:
+            return CALL_DONE
     if not c.session.authenticated and c.kv.settings.has_password:
         reply_error(r, b"NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH "
                        b"<user> <pass> option can be used to authenticate the client and select the RESP protocol "
@@ -196,13 +208,16 @@ cdef int cmd_reset(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef Session* s = c.session
     session_drop_queue(s)
     watch_clear(s)
+    pubsub_clear(s)
+    tracking_off(s)
+    monitor_remove(s)
     s.flags &= ~<uint32_t>(S_MULTI | S_DIRTY_CAS | S_DIRTY_EXEC | S_REPLY_OFF | S_REPLY_SKIP | S_REPLY_SKIP_NEXT
                            | S_NO_EVICT)
     s.db = 0
     c.db = &c.kv.dbs[0]
     s.proto = 2
     r.proto = 2
-    s.authenticated = not c.kv.settings.has_password
+    acl_session_reset(s)
     free(s.name)
     s.name = NULL
     s.name_n = 0
@@ -220,8 +235,27 @@ cdef void client_add_text(Buffer* out, const char* text) noexcept nogil:
 cdef void client_flags(Session* s, char* out) noexcept nogil:
     """The letters of CLIENT LIST's flags; N stands for none."""
     cdef int n = 0
+    cdef SessionTracking* t = tracking_of(s)
+    if s.flags & S_MONITOR:
+        out[n] = b"O"
+        n += 1
+    if s.flags & S_PUBSUB:
+        out[n] = b"P"
+        n += 1
     if s.flags & S_MULTI:
         out[n] = b"x"
+        n += 1
+    if s.flags & (S_BLOCKED | S_PAUSED):
+        out[n] = b"b"
+        n += 1
+    if t != NULL:
+        out[n] = b"t"
+        n += 1
+    if t != NULL and t.mode & TRACK_BROKEN:
+        out[n] = b"R"
+        n += 1
+    if t != NULL and t.mode & TRACK_BCAST:
+        out[n] = b"B"
         n += 1
     if s.flags & S_DIRTY_CAS:
         out[n] = b"d"
@@ -248,6 +282,7 @@ cdef void client_line(Session* s, size_t argv_bytes, Buffer* out) noexcept nogil
     cdef char text[512]
     cdef char flags[16]
     cdef Transport* t = <Transport*>s.transport
+    cdef SessionTracking* tracking = tracking_of(s)
     cdef int64_t now = clock_monotonic(s.kv) // 1000
     cdef size_t pending = s.out.n + (t.in_flight if t != NULL else 0)
     cdef size_t buffers = s.out.cap + (t.capacity if t != NULL else 0)
@@ -255,6 +290,7 @@ cdef void client_line(Session* s, size_t argv_bytes, Buffer* out) noexcept nogil
     cdef size_t far = pending - near
     cdef const char* events = b"r"
     cdef const char* command = b"NULL"
+    cdef AclUser* user
     if t != NULL and t.in_flight:
         events = b"rw"
     if s.last_cmd != NULL:
@@ -264,16 +300,20 @@ cdef void client_line(Session* s, size_t argv_bytes, Buffer* out) noexcept nogil
     client_add_text(out, text)
     if s.name_n:
         buffer_add(out, s.name, s.name_n)
-    snprintf(text, sizeof(text), b" age=%lld idle=%lld flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d",
+    snprintf(text, sizeof(text), b" age=%lld idle=%lld flags=%s db=%d sub=%u psub=%u ssub=%u multi=%d",
              <long long>((now - s.created_ms) // 1000), <long long>((now - s.last_ms) // 1000), flags, s.db,
+             s.n_channels, s.n_patterns, s.n_shard_channels,
              <int>(s.queued if s.flags & S_MULTI else -1))
     client_add_text(out, text)
     snprintf(text, sizeof(text), b" qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu rbs=%zu rbp=%zu",
-             s.unread.n, s.unread.cap - s.unread.n, argv_bytes, s.queue_bytes, buffers, near)
+             session_unread(s), s.unread.cap - s.unread.n, argv_bytes, s.queue_bytes, buffers, near)
     client_add_text(out, text)
-    snprintf(text, sizeof(text), b" obl=%zu oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s user=default redir=-1 resp=%d",
-             near, (far + OUTPUT_BLOCK - 1) // OUTPUT_BLOCK, far, session_memory(s) + argv_bytes,
-             events, command, s.proto)
+    snprintf(text, sizeof(text), b" obl=%zu oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s user=",
+             near, (far + OUTPUT_BLOCK - 1) // OUTPUT_BLOCK, far, session_memory(s) + argv_bytes, events, command)
+    client_add_text(out, text)
+    user = acl_user(s)
+    buffer_add(out, user.name, user.name_n)
+    snprintf(text, sizeof(text), b" redir=%lld resp=%d", <long long>(tracking.redirect if tracking != NULL else -1), s.proto)
     client_add_text(out, text)
 
 
@@ -293,7 +333,7 @@ cdef inline bint client_listed(Ctx* c, Session* s) noexcept nogil:
 cdef void client_add_line(Ctx* c, Session* s, size_t argv_bytes, Buffer* out) noexcept nogil:
     if s == c.session and c.kv.in_exec == 0:
         s.last_cmd = c.cmd      # the subcommand's row; in a transaction Redis shows EXEC
-    client_line(s, argv_bytes if s == c.session else 0, out)
+    client_line(s, argv_bytes if s == c.session else s.argv_bytes, out)
     buffer_add(out, b"\n", 1)
 
 
@@ -316,14 +356,22 @@ cdef Session* client_by_id(Ctx* c, int64_t id) noexcept nogil:
     return s
 
 
-cdef void client_list_all(Ctx* c, size_t argv_bytes, Buffer* out) noexcept nogil:
-    """Every listed session, oldest first."""
+cdef int client_type_of(Session* s) noexcept nogil:
+    if s.flags & S_MASTER:
+        return CLIENT_MASTER
+    if s.flags & S_REPLICA:
+        return CLIENT_REPLICA
+    return CLIENT_PUBSUB if s.flags & S_PUBSUB else CLIENT_NORMAL
+
+
+cdef void client_list_all(Ctx* c, int kind, size_t argv_bytes, Buffer* out) noexcept nogil:
+    """Every listed session of a type, oldest first."""
     cdef Session* s = c.kv.sessions
     # a session is put in front of the list when it comes: from its end the list is in order
     while s != NULL and s.next != NULL:
         s = s.next
     while s != NULL:
-        if client_listed(c, s):
+        if client_listed(c, s) and (kind == CLIENT_ANY or client_type_of(s) == kind):
             client_add_line(c, s, argv_bytes, out)
         s = s.prev
 
@@ -356,8 +404,7 @@ cdef int cmd_client_list(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     elif argc != 2:
         reply_syntax(r)
         return CALL_DONE
-    if kind == CLIENT_ANY or kind == CLIENT_NORMAL:
-        client_list_all(c, argv_bytes, &out)
+    client_list_all(c, kind, argv_bytes, &out)
     reply_verbatim(r, b"txt", out.p, out.n)
     buffer_free(&out)
     return CALL_DONE
@@ -406,6 +453,19 @@ cdef int cmd_client_reply(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     return CALL_DONE
 
 
+cdef int cmd_client_no_evict(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    """Whether maxmemory-clients may close this connection."""
+    if arg_is(&argv[2], b"on", 2):
+        c.session.flags |= S_NO_EVICT
+        reply_ok(r)
+    elif arg_is(&argv[2], b"off", 3):
+        c.session.flags &= ~<uint32_t>S_NO_EVICT
+        reply_ok(r)
+    else:
+        reply_syntax(r)
+    return CALL_DONE
+
+
 # ---- CLIENT KILL
 
 cdef struct KillFilter:
@@ -413,6 +473,7 @@ cdef struct KillFilter:
     Arg* laddr
     int kind
     int64_t id                  # 0: any
+    AclUser* user               # NULL: any
     bint spare_me
 
 
@@ -420,7 +481,7 @@ cdef bint client_address_is(const char* address, Arg* a) noexcept nogil:
     return a == NULL or (strlen(address) == a.n and memcmp(address, a.p, a.n) == 0)
 
 
-cdef bint client_parse_filter(Arg* argv, int argc, KillFilter* f, Reply* r) noexcept nogil:
+cdef bint client_parse_filter(Ctx* c, Arg* argv, int argc, KillFilter* f, Reply* r) noexcept nogil:
     """The options of CLIENT KILL's new form; False: the error is replied."""
     cdef int i = 2
     while i < argc:
@@ -441,7 +502,8 @@ cdef bint client_parse_filter(Arg* argv, int argc, KillFilter* f, Reply* r) noex
         elif arg_is(&argv[i], b"laddr", 5):
             f.laddr = &argv[i + 1]
         elif arg_is(&argv[i], b"user", 4):
-            if argv[i + 1].n != 7 or memcmp(argv[i + 1].p, b"default", 7) != 0:
+            f.user = acl_find(c.kv, argv[i + 1].p, argv[i + 1].n)
+            if f.user == NULL:
                 reply_errorf(r, b"ERR No such user '%.*s'", argv[i + 1].p, argv[i + 1].n)
                 return False
         elif arg_is(&argv[i], b"skipme", 6) and arg_is(&argv[i + 1], b"yes", 3):
@@ -462,7 +524,8 @@ cdef int client_kill_matching(Ctx* c, KillFilter* f) noexcept nogil:
     while s != NULL:
         if (client_listed(c, s) and not s.flags & S_EMBEDDED and not s.flags & S_CLOSE_ASAP
                 and client_address_is(s.addr, f.addr) and client_address_is(s.laddr, f.laddr)
-                and (f.id == 0 or <int64_t>s.id == f.id) and (f.kind == CLIENT_ANY or f.kind == CLIENT_NORMAL)
+                and (f.id == 0 or <int64_t>s.id == f.id) and (f.kind == CLIENT_ANY or f.kind == client_type_of(s))
+                and (f.user == NULL or acl_user(s) == f.user)
                 and not (f.spare_me and s == c.session)):
             if s == c.session:
                 s.flags |= S_CLOSE_AFTER
@@ -481,10 +544,11 @@ cdef int cmd_client_kill(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     f.addr = f.laddr = NULL
     f.kind = CLIENT_ANY
     f.id = 0
+    f.user = NULL
     f.spare_me = argc > 3
     if argc == 3:
         f.addr = &argv[2]
-    elif not client_parse_filter(argv, argc, &f, r):
+    elif not client_parse_filter(c, argv, argc, &f, r):
         return CALL_DONE
     n = client_kill_matching(c, &f)
     if argc > 3:
@@ -496,7 +560,7 @@ cdef int cmd_client_kill(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     return CALL_DONE
 
 
-cdef const char* CLIENT_HELP[25]
+cdef const char* CLIENT_HELP[28]
 CLIENT_HELP[0] = b"GETNAME"
 CLIENT_HELP[1] = b"    The name of this connection."
 CLIENT_HELP[2] = b"ID"
@@ -518,7 +582,13 @@ CLIENT_HELP[17] = b"REPLY (ON|OFF|SKIP)"
 CLIENT_HELP[18] = b"    Whether this connection gets replies; SKIP leaves out the next one."
 CLIENT_HELP[19] = b"SETNAME <name>"
 CLIENT_HELP[20] = b"    Give this connection a name; an empty one takes it away."
-CLIENT_HELP[21] = NULL
+CLIENT_HELP[21] = b"PAUSE <milliseconds> [WRITE|ALL]"
+CLIENT_HELP[22] = b"    Hold up all clients, or those that write."
+CLIENT_HELP[23] = b"UNBLOCK <number> [TIMEOUT|ERROR]"
+CLIENT_HELP[24] = b"    End the command that this connection waits in, as if its time were over or with an error."
+CLIENT_HELP[25] = b"UNPAUSE"
+CLIENT_HELP[26] = b"    End PAUSE."
+CLIENT_HELP[27] = NULL
 
 
 cdef int cmd_client_help(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
@@ -539,5 +609,6 @@ registry_bind("client|id", cmd_client_id)
 registry_bind("client|setname", cmd_client_setname)
 registry_bind("client|getname", cmd_client_getname)
 registry_bind("client|reply", cmd_client_reply)
+registry_bind("client|no-evict", cmd_client_no_evict)
 registry_bind("client|kill", cmd_client_kill)
 registry_bind("client|help", cmd_client_help)

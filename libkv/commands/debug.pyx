@@ -19,13 +19,13 @@ from posix.time cimport nanosleep, timespec
 
 from libkv.commands.keys cimport encoding_name
 from libkv.engine.args cimport arg_int, arg_is, arg_range, glob_match
-from libkv.engine.call cimport propagate, propagating
+from libkv.engine.call cimport propagate, propagate_none, propagating
 from libkv.engine.digest cimport digest_data, digest_entry
 from libkv.engine.entry cimport (
     ENTRY_KEY, Entry, STR_HEAP, STR_INT, entry_bytes, entry_cell, entry_clock, entry_int, entry_key, entry_layout,
     entry_string, entry_type, entry_value,
 )
-from libkv.engine.keyspace cimport arg_hash, keyspace_set_text, lookup_write
+from libkv.engine.keyspace cimport arg_hash, keyspace_flush, keyspace_set_text, lookup_write
 from libkv.engine.registry cimport Command, registry_bind
 from libkv.engine.reply cimport (
     reply_array, reply_big, reply_bool, reply_cstring, reply_double, reply_error, reply_errorf, reply_help,
@@ -38,6 +38,10 @@ from libkv.engine.types cimport (
     TYPE_ZSET,
 )
 from libkv.engine.watch cimport watch_touch
+from libkv.persistence.durable cimport LOG_WARNING, Durable, durable_log, durable_of
+from libkv.persistence.journal cimport journal_sync_all, journal_take
+from libkv.persistence.load cimport LOAD_JOURNAL, LOAD_SNAPSHOT, load_locked
+from libkv.persistence.saves cimport save_now
 from libkv.structures.alloc cimport Heap, heap_alloc, heap_free
 from libkv.structures.buffer cimport buffer_room
 from libkv.structures.cell cimport (
@@ -482,9 +486,60 @@ cdef int debug_protocol(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     return CALL_DONE
 
 
+# --- files -----------------------------------------------------------------------------------------------------------
+
+cdef void empty(Ctx* c) noexcept nogil:
+    cdef int i
+    for i in range(c.kv.n_dbs):
+        keyspace_flush(c, &c.kv.dbs[i], True)
+
+
+cdef int debug_reload(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    cdef bint save = True
+    cdef bint flush = True
+    cdef bint merge = False
+    cdef int i
+    for i in range(2, argc):
+        if arg_is(&argv[i], b"merge", 5):
+            merge = True
+        elif arg_is(&argv[i], b"noflush", 7):
+            flush = False
+        elif arg_is(&argv[i], b"nosave", 6):
+            save = False
+        else:
+            reply_error(r, b"ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
+            return CALL_DONE
+    if save and save_now(c.kv) != 0:
+        reply_error(r, b"ERR")
+        return CALL_DONE
+    if flush:
+        empty(c)
+    if load_locked(c.kv, LOAD_SNAPSHOT, 0, merge) != 0:
+        reply_error(r, b"ERR Error trying to load the RDB dump, check server logs.")
+        return CALL_DONE
+    durable_log(durable_of(c.kv), LOG_WARNING, b"DB reloaded by DEBUG RELOAD%s%s", b"", b"")
+    propagate_none(c)
+    reply_ok(r)
+    return CALL_DONE
+
+
+cdef int debug_loadaof(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    cdef Durable* d = durable_of(c.kv)
+    journal_take(c.kv)
+    journal_sync_all(d)
+    empty(c)
+    if load_locked(c.kv, LOAD_JOURNAL, 0, False) != 0:
+        reply_error(r, b"ERR Error trying to load the AOF files, check server logs.")
+        return CALL_DONE
+    durable_log(d, LOG_WARNING, b"Append Only File loaded by DEBUG LOADAOF%s%s", b"", b"")
+    propagate_none(c)
+    reply_ok(r)
+    return CALL_DONE
+
+
 # --- DEBUG -----------------------------------------------------------------------------------------------------------
 
-cdef const char* help_lines[37]
+cdef const char* help_lines[43]
 help_lines[:] = [
     b"DIGEST",
     b"    Tells a hexadecimal digest of all the data.",
@@ -498,6 +553,8 @@ help_lines[:] = [
     b"    Tells figures about the table inside the key's value.",
     b"LISTPACK <key>",
     b"    Prints the packed buffer of the key's value on standard output.",
+    b"LOADAOF",
+    b"    Forces the journal to disk, empties the store and loads it from there.",
     b"OBJECT <key>",
     b"    Tells how the key's value is stored.",
     b"PAUSE-CRON <0|1>",
@@ -510,6 +567,10 @@ help_lines[:] = [
     b"    null, array, set, map, attrib, push, verbatim, true, false.",
     b"QUICKLIST-PACKED-THRESHOLD <size>",
     b"    Accepted for tests made for Redis; lists here have no plain nodes.",
+    b"RELOAD [option ...]",
+    b"    Saves the store to disk and loads it from there. MERGE: keys that are",
+    b"    there already may come again; NOFLUSH: the store is not emptied first;",
+    b"    NOSAVE: nothing is saved first.",
     b"REPLICATE <string>",
     b"    Tells the command to replicas without running it.",
     b"SDSLEN <key>",
@@ -531,7 +592,7 @@ cdef int debug_help(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     return CALL_DONE
 
 
-cdef Subcommand subcommands[19]
+cdef Subcommand subcommands[21]
 subcommands[0] = Subcommand(b"digest", 2, 2, debug_digest)
 subcommands[1] = Subcommand(b"digest-value", 2, 0, debug_digest_value)
 subcommands[2] = Subcommand(b"error", 3, 3, debug_error)
@@ -550,7 +611,9 @@ subcommands[14] = Subcommand(b"sleep", 3, 3, debug_sleep)
 subcommands[15] = Subcommand(b"stringmatch-test", 2, 2, debug_stringmatch_test)
 subcommands[16] = Subcommand(b"structsize", 2, 2, debug_structsize)
 subcommands[17] = Subcommand(b"help", 2, 2, debug_help)
-subcommands[18] = Subcommand(NULL, 0, 0, NULL)
+subcommands[18] = Subcommand(b"loadaof", 2, 2, debug_loadaof)
+subcommands[19] = Subcommand(b"reload", 2, 0, debug_reload)
+subcommands[20] = Subcommand(NULL, 0, 0, NULL)
 
 
 cdef int cmd_debug(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:

@@ -13,7 +13,7 @@ from libkv.engine.entry cimport (
 )
 from libkv.engine.keyspace cimport (
     changed, changed_n, keyspace_copy, keyspace_delete, keyspace_doom, keyspace_move, keyspace_random,
-    lookup_in, lookup_quiet, lookup_read, lookup_write,
+    lookup_in, lookup_quiet, lookup_read, lookup_silent, lookup_write,
 )
 from libkv.engine.prefetch cimport prefetch_keys
 from libkv.engine.registry cimport registry_bind
@@ -22,12 +22,13 @@ from libkv.engine.reply cimport (
     reply_status, reply_syntax,
 )
 from libkv.engine.types cimport (
-    CALL_DONE, EVENT_GENERIC, TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STRING, TYPE_ZSET, Arg, Ctx, Db, Reply,
+    CALL_DONE, EVENT_GENERIC, TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STREAM, TYPE_STRING, TYPE_ZSET, Arg, Ctx, Db, Reply,
 )
 from libkv.structures.cell cimport HASH_PACKED, SET_INTS, ZSET_PACKED, Cell, Slice
 from libkv.structures.hash cimport hash_copy
 from libkv.structures.list cimport list_copy
 from libkv.structures.set cimport set_copy
+from libkv.structures.stream cimport stream_copy
 from libkv.structures.zset cimport zset_copy
 
 cdef enum:
@@ -211,6 +212,8 @@ cdef int copy_collection(Ctx* c, int type, Cell* cell, Cell* twin) noexcept nogi
         return set_copy(c.heap, cell, twin)
     if type == TYPE_HASH:
         return hash_copy(c.heap, cell, twin)
+    if type == TYPE_STREAM:
+        return stream_copy(c.heap, cell, twin)
     return zset_copy(c.heap, cell, twin)
 
 
@@ -268,7 +271,7 @@ cdef int cmd_copy(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
 # ---- OBJECT
 
 cdef int cmd_object_encoding(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef Entry* e = lookup_quiet(c, &argv[2])
+    cdef Entry* e = lookup_silent(c, &argv[2])
     if e == NULL:
         reply_nil(r)
     else:
@@ -277,7 +280,7 @@ cdef int cmd_object_encoding(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nog
 
 
 cdef int cmd_object_refcount(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef Entry* e = lookup_quiet(c, &argv[2])
+    cdef Entry* e = lookup_silent(c, &argv[2])
     if e == NULL:
         reply_nil(r)
     elif entry_type(e) == TYPE_STRING and entry_layout(e) == STR_INT and 0 <= entry_int(e) < SHARED_INTS:
@@ -288,7 +291,7 @@ cdef int cmd_object_refcount(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nog
 
 
 cdef int cmd_object_idletime(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef Entry* e = lookup_quiet(c, &argv[2])
+    cdef Entry* e = lookup_silent(c, &argv[2])
     if e == NULL:
         reply_nil(r)
     elif access_uses_lfu(c.kv):
@@ -300,7 +303,7 @@ cdef int cmd_object_idletime(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nog
 
 
 cdef int cmd_object_freq(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef Entry* e = lookup_quiet(c, &argv[2])
+    cdef Entry* e = lookup_silent(c, &argv[2])
     if e == NULL:
         reply_nil(r)
     elif not access_uses_lfu(c.kv):

@@ -8,6 +8,15 @@ from libkv.engine.types cimport Arg, Ctx, Reply
 from libkv.structures.cell cimport Cell, Slice
 from libkv.structures.packed cimport packed_read
 
+cdef struct ListPop:            # what LMPOP and BLMPOP ask for
+    Arg* keys
+    int n_keys
+    bint front
+    int64_t count
+
+cdef bint list_mpop_options(Arg* argv, int argc, int at, ListPop* o, Reply* r) noexcept nogil
+cdef bint list_mpop_key(Ctx* c, Arg* key, ListPop* o, Reply* r) noexcept nogil
+cdef bint list_move(Ctx* c, Arg* argv, Reply* r, bint pop_front, bint push_front) noexcept nogil
 cdef bint arg_side(Arg* a, bint* front, Reply* r) noexcept nogil       # LEFT or RIGHT, or a syntax error
 cdef void reply_elements(Reply* r, Cell* cell, int64_t start, int64_t count, bint backwards) noexcept nogil
 cdef void list_removed(Ctx* c, Arg* key, Entry* e, Cell* cell, const char* event, uint64_t n) noexcept nogil

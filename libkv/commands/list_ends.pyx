@@ -209,51 +209,66 @@ cdef int cmd_rpop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     return list_pop_command(c, argv, argc, r, False)
 
 
-cdef int cmd_lmpop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef int64_t numkeys = 0
-    cdef int64_t count = -1
-    cdef bint front = False
-    cdef bint wrong = False
+cdef bint list_mpop_options(Arg* argv, int argc, int at, ListPop* o, Reply* r) noexcept nogil:
+    """The number of keys at argv[at], the keys, LEFT or RIGHT, COUNT; False: the error is replied."""
+    cdef int64_t keys = 0
     cdef int i
-    cdef int where
-    cdef size_t mark = r.out.n
-    cdef Entry* e
-    cdef Cell cell
-    if not arg_range(&argv[1], 1, INT64_MAX, &numkeys, r, b"ERR numkeys should be greater than 0"):
-        return CALL_DONE
-    if numkeys >= argc - 2:
+    o.count = -1
+    if not arg_range(&argv[at], 1, INT64_MAX, &keys, r, b"ERR numkeys should be greater than 0"):
+        return False
+    if keys >= argc - at - 1:
         reply_syntax(r)
-        return CALL_DONE
-    where = <int>numkeys + 2
-    if not arg_side(&argv[where], &front, r):
-        return CALL_DONE
-    i = where + 1
+        return False
+    o.keys = &argv[at + 1]
+    o.n_keys = <int>keys
+    i = at + 1 + o.n_keys
+    if not arg_side(&argv[i], &o.front, r):
+        return False
+    i += 1
     while i < argc:
-        if count != -1 or i + 1 >= argc or not arg_is(&argv[i], b"count", 5):
+        if o.count != -1 or i + 1 >= argc or not arg_is(&argv[i], b"count", 5):
             reply_syntax(r)
-            return CALL_DONE
-        if not arg_range(&argv[i + 1], 1, INT64_MAX, &count, r, b"ERR count should be greater than 0"):
-            return CALL_DONE
+            return False
+        if not arg_range(&argv[i + 1], 1, INT64_MAX, &o.count, r, b"ERR count should be greater than 0"):
+            return False
         i += 2
-    if count == -1:
-        count = 1
-    for i in range(2, where):
-        e = lookup_write_type(c, &argv[i], TYPE_LIST, r, &wrong)
-        if wrong:
-            return CALL_DONE
-        if e == NULL:
-            continue
-        entry_cell(e, &cell)
-        if <uint64_t>count > list_length(&cell):
-            count = <int64_t>list_length(&cell)
-        reply_array(r, 2)
-        reply_bulk(r, argv[i].p, argv[i].n)
-        if list_pop_elements(c, &argv[i], e, &cell, front, count, r, mark) and propagating(c):
-            propagate_begin(c, c.db, 3)
-            propagate_arg(c, b"LPOP" if front else b"RPOP", 4)
-            propagate_arg(c, argv[i].p, argv[i].n)
-            propagate_int(c, count)
+    if o.count == -1:
+        o.count = 1
+    return True
+
+
+cdef bint list_mpop_key(Ctx* c, Arg* key, ListPop* o, Reply* r) noexcept nogil:
+    """Pops from one key; False: there is no such list, nothing is replied."""
+    cdef bint wrong = False
+    cdef size_t mark = r.out.n
+    cdef int64_t count = o.count
+    cdef Cell cell
+    cdef Entry* e = lookup_write_type(c, key, TYPE_LIST, r, &wrong)
+    if wrong:
+        return True
+    if e == NULL:
+        return False
+    entry_cell(e, &cell)
+    if <uint64_t>count > list_length(&cell):
+        count = <int64_t>list_length(&cell)
+    reply_array(r, 2)
+    reply_bulk(r, key.p, key.n)
+    if list_pop_elements(c, key, e, &cell, o.front, count, r, mark) and propagating(c):
+        propagate_begin(c, c.db, 3)
+        propagate_arg(c, b"LPOP" if o.front else b"RPOP", 4)
+        propagate_arg(c, key.p, key.n)
+        propagate_int(c, count)
+    return True
+
+
+cdef int cmd_lmpop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    cdef ListPop o
+    cdef int i
+    if not list_mpop_options(argv, argc, 1, &o, r):
         return CALL_DONE
+    for i in range(o.n_keys):
+        if list_mpop_key(c, &o.keys[i], &o, r):
+            return CALL_DONE
     reply_nil_array(r)
     return CALL_DONE
 
@@ -322,7 +337,8 @@ cdef int list_move_value(Ctx* c, Arg* argv, Entry* from_, Entry* to, const char*
     return 0
 
 
-cdef int list_move_command(Ctx* c, Arg* argv, Reply* r, bint pop_front, bint push_front) noexcept nogil:
+cdef bint list_move(Ctx* c, Arg* argv, Reply* r, bint pop_front, bint push_front) noexcept nogil:
+    """Moves an element from argv[1] to argv[2] and replies it; False: there is no list, nothing is replied."""
     cdef bint wrong = False
     cdef Entry* from_ = lookup_write_type(c, &argv[1], TYPE_LIST, r, &wrong)
     cdef Entry* to
@@ -332,26 +348,25 @@ cdef int list_move_command(Ctx* c, Arg* argv, Reply* r, bint pop_front, bint pus
     cdef char space[LIST_MOVE_INLINE]
     cdef char* copy = space
     if wrong:
-        return CALL_DONE
+        return True
     if from_ == NULL:
-        reply_nil(r)
-        return CALL_DONE
+        return False
     to = lookup_write_type(c, &argv[2], TYPE_LIST, r, &wrong)
     if wrong:
-        return CALL_DONE
+        return True
     entry_cell(from_, &cell)
     s = list_end(&cell, pop_front, scratch)
     if s.n > LIST_MOVE_INLINE:
         copy = <char*>heap_alloc(c.heap, s.n)
         if copy == NULL:
             reply_oom(r)
-            return CALL_DONE
+            return True
     memcpy(copy, s.p, s.n)
     if list_move_value(c, argv, from_, to, copy, s.n, pop_front, push_front, r) != 0:
         reply_oom(r)
     if copy != space:
         heap_free(c.heap, copy, s.n)
-    return CALL_DONE
+    return True
 
 
 cdef int cmd_lmove(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
@@ -359,11 +374,15 @@ cdef int cmd_lmove(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef bint push_front = False
     if not arg_side(&argv[3], &pop_front, r) or not arg_side(&argv[4], &push_front, r):
         return CALL_DONE
-    return list_move_command(c, argv, r, pop_front, push_front)
+    if not list_move(c, argv, r, pop_front, push_front):
+        reply_nil(r)
+    return CALL_DONE
 
 
 cdef int cmd_rpoplpush(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    return list_move_command(c, argv, r, False, True)
+    if not list_move(c, argv, r, False, True):
+        reply_nil(r)
+    return CALL_DONE
 
 
 registry_bind("lpush", cmd_lpush)

@@ -11,6 +11,7 @@ from libc.stdio cimport snprintf
 from libc.string cimport memcpy
 
 from libkv.engine.args cimport arg_int, arg_int_msg, arg_is
+from libkv.engine.blocking cimport blocking_tell_all
 from libkv.engine.call cimport propagate
 from libkv.engine.clock cimport clock_wall_us
 from libkv.engine.entry cimport E_TTL, STR_HEAP, Entry, entry_bytes, entry_cell, entry_layout, entry_type, entry_value
@@ -22,14 +23,19 @@ from libkv.engine.reply cimport (
     reply_later_map, reply_map, reply_nil, reply_ok, reply_syntax, reply_verbatim,
 )
 from libkv.engine.types cimport (
-    CALL_DONE, S_CLOSE_AFTER, S_EMBEDDED, TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STRING, TYPE_ZSET, Arg, Ctx, Db, Reply,
+    CALL_DONE, S_CLOSE_AFTER, S_EMBEDDED, TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STREAM, TYPE_STRING, TYPE_ZSET, Arg, Ctx, Db,
+    Reply,
 )
+from libkv.engine.tracking cimport tracking_flushed
 from libkv.engine.watch cimport watch_touch_all
+from libkv.persistence.shutdown cimport shutdown_prepare
+from libkv.scripting.script_engine cimport ScriptFigures, scripting_figures
 from libkv.structures.cell cimport Cell
 from libkv.structures.hash cimport hash_bytes
 from libkv.structures.list cimport list_bytes
 from libkv.structures.order cimport Order, order_bytes
 from libkv.structures.set cimport set_bytes
+from libkv.structures.stream cimport stream_bytes
 from libkv.structures.table cimport Table, table_bytes
 from libkv.structures.zset cimport zset_bytes
 
@@ -66,6 +72,7 @@ cdef void flush(Ctx* c, Db* db, bint now) noexcept nogil:
     watch_touch_all(c.kv, db, NULL)
     c.kv.dirty += db.keys.used
     keyspace_flush(c, db, now)
+    blocking_tell_all(c.kv, db)
 
 
 cdef int cmd_flushdb(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
@@ -75,6 +82,7 @@ cdef int cmd_flushdb(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         reply_syntax(r)
         return CALL_DONE
     flush(c, c.db, now)
+    tracking_flushed(c.kv)
     propagate(c, c.db, argc, argv)
     reply_ok(r)
     return CALL_DONE
@@ -88,6 +96,7 @@ cdef int cmd_flushall(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         return CALL_DONE
     for i in range(c.kv.n_dbs):
         flush(c, &c.kv.dbs[i], now)
+    tracking_flushed(c.kv)
     propagate(c, c.db, argc, argv)
     reply_ok(r)
     return CALL_DONE
@@ -123,6 +132,8 @@ cdef int cmd_swapdb(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         other.keys = keys
         other.expires = expires
         other.avg_ttl = avg_ttl
+        blocking_tell_all(c.kv, one)
+        blocking_tell_all(c.kv, other)
     c.kv.dirty += 1
     reply_ok(r)
     return CALL_DONE
@@ -148,7 +159,7 @@ cdef int cmd_role(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
 
 
 cdef int cmd_shutdown(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    """Asks the serving loop to end; there is no reply, the connection closes.  Nothing is saved."""
+    """Makes the data safe and asks the serving loop to end; there is no reply, the connection closes."""
     cdef bint save = False
     cdef bint nosave = False
     cdef bint force = False
@@ -171,10 +182,16 @@ cdef int cmd_shutdown(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
             return CALL_DONE
     if (abort and (save or nosave or now or force)) or (save and nosave):
         reply_syntax(r)
+    elif c.kv.script_busy and not nosave:
+        reply_error(r, b"BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
+                    if c.kv.script_busy == 2 else
+                    b"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.")
     elif abort:
         reply_error(r, b"ERR No shutdown in progress.")
     elif c.kv.server == NULL and c.session.flags & S_EMBEDDED:
         reply_error(r, b"ERR SHUTDOWN ends a server, and none serves this store")
+    elif not shutdown_prepare(c.kv, save, nosave, force):
+        reply_error(r, b"ERR Errors trying to SHUTDOWN. Check logs.")
     else:
         c.kv.shutdown_asked = True
         c.kv.shutdown_nosave = nosave
@@ -218,6 +235,8 @@ cdef uint64_t value_bytes(Entry* e, uint64_t samples) noexcept nogil:
         return hash_bytes(&cell, samples)
     if type == TYPE_ZSET:
         return zset_bytes(&cell, samples)
+    if type == TYPE_STREAM:
+        return stream_bytes(&cell, samples)
     return 0
 
 
@@ -282,6 +301,7 @@ cdef int64_t stat_databases(Ctx* c, Reply* r) noexcept nogil:
 
 cdef int cmd_memory_stats(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef Memory m
+    cdef ScriptFigures scripts
     cdef int64_t heap = <int64_t>c.kv.heap.used
     cdef size_t mark = reply_later(r)
     cdef int64_t n
@@ -294,8 +314,9 @@ cdef int cmd_memory_stats(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     stat_int(r, b"clients.normal", <int64_t>m.clients)
     stat_int(r, b"cluster.links", 0)
     stat_int(r, b"aof.buffer", 0)
-    stat_int(r, b"lua.caches", 0)
-    stat_int(r, b"functions.caches", 0)
+    scripting_figures(c.kv, &scripts)
+    stat_int(r, b"lua.caches", <int64_t>scripts.scripts_bytes)
+    stat_int(r, b"functions.caches", <int64_t>scripts.functions_bytes)
     n = stat_databases(c, r)
     stat_int(r, b"overhead.total", <int64_t>m.overhead)
     stat_int(r, b"keys.count", <int64_t>m.keys)

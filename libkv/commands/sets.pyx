@@ -1,17 +1,18 @@
 """Commands on one set, and SMOVE (https://redis.io/docs/latest/commands/?group=set).  What takes members at random is
 commands/set_draw; intersections, unions and differences are commands/set_algebra."""
 
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from libkv.engine.args cimport ScanOptions, arg_cursor, arg_scan, glob_match
+from libkv.engine.changes cimport changes_tell_new
 from libkv.engine.entry cimport entry_cell, entry_set_cell
 from libkv.engine.keyspace cimport (
     arg_hash, changed, changed_n, keyspace_add, keyspace_delete, lookup_read_type, lookup_write_type,
 )
 from libkv.engine.registry cimport registry_bind
 from libkv.engine.reply cimport reply_array, reply_bulk, reply_int, reply_later, reply_later_array, reply_oom
-from libkv.engine.types cimport CALL_DONE, EVENT_GENERIC, EVENT_SET, TYPE_SET, Reply
+from libkv.engine.types cimport CALL_DONE, EVENT_GENERIC, EVENT_SET, HOOK_NOTIFY, TYPE_SET, Reply
 from libkv.structures.alloc cimport heap_alloc, heap_free
 from libkv.structures.buffer cimport buffer_insert
 from libkv.structures.cell cimport SET_TABLE
@@ -221,6 +222,7 @@ cdef int cmd_smove(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef Cell cell
     cdef Cell original
     cdef int added
+    cdef uint32_t hooks = c.kv.hooks
     if wrong:
         return CALL_DONE
     if from_ == NULL:
@@ -240,7 +242,9 @@ cdef int cmd_smove(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         if original.layout != SET_TABLE:
             added = set_remove_members(c, &cell, &argv[3], 1)
         if added >= 0:
+            c.kv.hooks &= ~<uint32_t>HOOK_NOTIFY        # "new" is told behind "srem", as in Redis
             added = set_add_to(c, to, &argv[2], &argv[3])
+            c.kv.hooks = hooks
         if added >= 0 and original.layout == SET_TABLE:
             set_remove_members(c, &cell, &argv[3], 1)
         set_several_end(c, &cell, &original, added >= 0)
@@ -248,6 +252,8 @@ cdef int cmd_smove(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         reply_oom(r)
         return CALL_DONE
     set_removed(c, &argv[1], from_, &cell, b"srem", 1)
+    if to == NULL and hooks & HOOK_NOTIFY:
+        changes_tell_new(c, c.db, &argv[2])
     if added:
         changed(c, c.db, &argv[2], EVENT_SET, b"sadd")
     reply_int(r, 1)

@@ -77,10 +77,13 @@ cdef bint source_next(SourceIter* it, Slice* member, double* score, char* scratc
     return it.source.type == TYPE_SET and set_next(&it.members, member, scratch)
 
 
-cdef bint source_score(Ctx* c, Source* s, Slice* member, uint64_t hash, double* score) noexcept nogil:
+cdef bint source_score(Ctx* c, Source* s, Source* walked, Slice* member, uint64_t hash, double* score) noexcept nogil:
+    """Looks a member of `walked` up; never in the set that is walked, whose table a look-up might move on."""
     if s.type == TYPE_ZSET:
         return zset_score(c.heap, &s.cell, member.p, member.n, hash, score)
     score[0] = 1
+    if s.type == TYPE_SET and walked.type == TYPE_SET and s.cell.ptr == walked.cell.ptr:
+        return True
     return s.type == TYPE_SET and set_contains(c.heap, &s.cell, member.p, member.n, hash)
 
 
@@ -215,7 +218,7 @@ cdef bint intersect(Ctx* c, Job* job, int64_t* count) noexcept nogil:
         hash = siphash(c.heap.seed, member.p, member.n)
         everywhere = True
         for i in range(1, job.n):
-            if not source_score(c, &job.sources[i], &member, hash, &other):
+            if not source_score(c, &job.sources[i], &job.sources[0], &member, hash, &other):
                 everywhere = False
                 break
             score = joined(score, other * job.sources[i].weight, job.aggregate)
@@ -245,7 +248,7 @@ cdef bint subtract(Ctx* c, Job* job) noexcept nogil:
         hash = siphash(c.heap.seed, member.p, member.n)
         elsewhere = False
         for i in range(1, job.n):
-            if source_score(c, &job.sources[i], &member, hash, &other):
+            if source_score(c, &job.sources[i], &job.sources[0], &member, hash, &other):
                 elsewhere = True
                 break
         if not elsewhere and not take(c, job, &member, hash, score):

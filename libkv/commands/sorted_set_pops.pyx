@@ -116,42 +116,89 @@ cdef bint mpop_options(Arg* argv, int argc, int where, bint* largest, int64_t* c
     return True
 
 
-cdef int cmd_zmpop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef bint wrong = False
-    cdef bint largest = False
+cdef bint zset_mpop_options(Arg* argv, int argc, int at, ZsetPop* o, Reply* r) noexcept nogil:
+    """The number of keys at argv[at], the keys, MIN or MAX, COUNT; False: the error is replied."""
     cdef int64_t keys
-    cdef int64_t count
-    cdef int64_t taken
-    cdef Entry* e
-    cdef int i
-    cdef size_t mark = reply_later(r)
-    if not arg_range(&argv[1], 1, INT64_MAX, &keys, r, b"ERR numkeys should be greater than 0"):
-        return CALL_DONE
-    if keys >= argc - 2:
+    if not arg_range(&argv[at], 1, INT64_MAX, &keys, r, b"ERR numkeys should be greater than 0"):
+        return False
+    if keys >= argc - at - 1:
         reply_syntax(r)
+        return False
+    o.keys = &argv[at + 1]
+    o.n_keys = <int>keys
+    return mpop_options(argv, argc, at + 1 + o.n_keys, &o.largest, &o.count, r)
+
+
+cdef bint zset_mpop_key(Ctx* c, Arg* key, ZsetPop* o, Reply* r) noexcept nogil:
+    """Pops from one key; False: there is no such sorted set, nothing is replied."""
+    cdef bint wrong = False
+    cdef size_t mark = reply_later(r)
+    cdef int64_t taken
+    cdef Entry* e = lookup_write_type(c, key, TYPE_ZSET, r, &wrong)
+    if wrong:
+        return True
+    if e == NULL:
+        return False
+    reply_array(r, 2)
+    reply_bulk(r, key.p, key.n)
+    taken = pop_from(c, key, e, o.count, o.largest, True, r)
+    if taken < 0:
+        if not r.out.failed:
+            r.out.n = mark
+            r.errors -= 1
+        reply_oom(r)
+    elif propagating(c):
+        propagate_begin(c, c.db, 3)
+        propagate_arg(c, b"ZPOPMAX" if o.largest else b"ZPOPMIN", 7)
+        propagate_arg(c, key.p, key.n)
+        propagate_int(c, taken)
+    return True
+
+
+cdef bint zset_pop_key(Ctx* c, Arg* key, bint largest, Reply* r) noexcept nogil:
+    """BZPOPMIN's and BZPOPMAX's: key, member and score of one; False: there is no such sorted set."""
+    cdef bint wrong = False
+    cdef size_t mark = reply_later(r)
+    cdef ZsetIter it
+    cdef Cell cell
+    cdef Slice member
+    cdef double score
+    cdef char scratch[ZSET_SCRATCH]
+    cdef uint64_t size
+    cdef Entry* e = lookup_write_type(c, key, TYPE_ZSET, r, &wrong)
+    if wrong:
+        return True
+    if e == NULL:
+        return False
+    entry_cell(e, &cell)
+    size = zset_length(&cell)
+    zset_iter(&it, &cell, size - 1 if largest else 0, largest)
+    zset_next(&it, &member, &score, scratch)
+    reply_array(r, 3)
+    reply_bulk(r, key.p, key.n)
+    reply_slice(r, &member)
+    reply_double(r, score)
+    if zset_remove_range(c.heap, &cell, size - 1 if largest else 0, size if largest else 1) != 0:
+        if not r.out.failed:
+            r.out.n = mark
+        reply_oom(r)
+        return True
+    zset_removed(c, key, e, &cell, b"zpopmax" if largest else b"zpopmin", 1)
+    if propagating(c):
+        propagate_begin(c, c.db, 2)
+        propagate_arg(c, b"ZPOPMAX" if largest else b"ZPOPMIN", 7)
+        propagate_arg(c, key.p, key.n)
+    return True
+
+
+cdef int cmd_zmpop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    cdef ZsetPop o
+    cdef int i
+    if not zset_mpop_options(argv, argc, 1, &o, r):
         return CALL_DONE
-    if not mpop_options(argv, argc, 2 + <int>keys, &largest, &count, r):
-        return CALL_DONE
-    for i in range(2, 2 + <int>keys):
-        e = lookup_write_type(c, &argv[i], TYPE_ZSET, r, &wrong)
-        if wrong:
+    for i in range(o.n_keys):
+        if zset_mpop_key(c, &o.keys[i], &o, r):
             return CALL_DONE
-        if e == NULL:
-            continue
-        reply_array(r, 2)
-        reply_bulk(r, argv[i].p, argv[i].n)
-        taken = pop_from(c, &argv[i], e, count, largest, True, r)
-        if taken < 0:
-            if not r.out.failed:
-                r.out.n = mark
-                r.errors -= 1
-            reply_oom(r)
-        elif propagating(c):
-            propagate_begin(c, c.db, 3)
-            propagate_arg(c, b"ZPOPMAX" if largest else b"ZPOPMIN", 7)
-            propagate_arg(c, argv[i].p, argv[i].n)
-            propagate_int(c, taken)
-        return CALL_DONE
     reply_nil_array(r)
     return CALL_DONE
 

@@ -12,6 +12,7 @@ cdef void zset_removed(Ctx* c, Arg* key, Entry* e, Cell* cell, const char* event
 cdef bint zset_stored(Ctx* c, Arg* key, Cell* cell, const char* event, Reply* r) noexcept nogil
     # the end of a ...STORE command: the result in `cell` takes the key's place, or deletes it when empty; replies the
     # number of members.  Takes the cell.  False: no memory, which is replied
+cdef int cmd_zadd(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil
 # a range's two bounds; False: Redis's error is replied
 cdef bint arg_score_range(Arg* low, Arg* high, ScoreRange* range, Reply* r) noexcept nogil
 cdef bint arg_lex_range(Arg* low, Arg* high, LexBound* a, LexBound* b, Reply* r) noexcept nogil

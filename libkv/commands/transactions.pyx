@@ -2,6 +2,7 @@
 
 from libc.stdint cimport uint32_t
 
+from libkv.engine.acl cimport acl_refuse_exec, acl_unlimited
 from libkv.engine.call cimport call_execute, propagate_none, propagate_unit_end
 from libkv.engine.entry cimport Entry, entry_expire
 from libkv.engine.keyspace cimport arg_hash
@@ -60,6 +61,8 @@ cdef int cmd_exec(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     c.kv.in_exec += 1
     reply_array(r, s.queued)
     for i in range(s.queued):
+        if not acl_unlimited(s) and acl_refuse_exec(c, <Command*>s.queue[i].cmd, s.queue[i].argv, s.queue[i].argc, r):
+            continue                    # the user's rules have changed since it was queued
         call_execute(c, <Command*>s.queue[i].cmd, s.queue[i].argv, s.queue[i].argc, r)
     c.kv.in_exec -= 1
     s.flags &= ~<uint32_t>S_DENY_BLOCKING

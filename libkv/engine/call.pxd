@@ -4,11 +4,15 @@ from libc.stdint cimport int64_t, uint64_t
 
 from libkv.engine.types cimport Arg, Ctx, Db, Kv, Reply, Session
 from libkv.engine.registry cimport Command
+from libkv.structures.buffer cimport Buffer
 
 cdef int call_command(Ctx* c, Command* cmd, Arg* argv, int argc, Reply* r) noexcept nogil
-    # gates (unknown, arity, NOAUTH, queueing, ...), then call_execute; CALL_DONE or CALL_BLOCK.  cmd may be NULL: looked up
+    # gates (unknown, arity, NOAUTH, queueing, ...), then call_execute; CALL_DONE, CALL_BLOCK or CALL_PAUSED (engine/blocking).
+    # cmd may be NULL: looked up
 cdef int call_execute(Ctx* c, Command* cmd, Arg* argv, int argc, Reply* r) noexcept nogil
     # no gates: runs it, counts it, logs it when slow, tells its effect
+
+cdef void call_count_error(Kv* kv, Buffer* out, size_t mark) noexcept nogil     # an error reply at out[mark], for INFO errorstats
 
 # A command that changed something is told to the effect stream as it was called, unless it says otherwise:
 cdef inline bint propagating(Ctx* c) noexcept nogil:

@@ -120,6 +120,8 @@ cdef struct Config:
     Rates rates
     uint64_t memory_at_start    # kv.heap.used without any key
     char error[512]
+    void* renames               # engine/renames; NULL = no command is renamed
+    int source                  # of the present change, for hooks: FROM_FILE or FROM_CLIENT
 
 cdef int config_new(Kv* kv) noexcept nogil                      # sets kv.settings to all defaults; 0 or -1; needs kv.heap
 cdef void config_delete(Kv* kv) noexcept nogil

@@ -13,6 +13,7 @@ from libc.stdlib cimport free, malloc, strtoll, strtoull
 from libc.string cimport memcmp, memcpy, memset, strlen
 
 from libkv.engine.directives import DIRECTIVES
+from libkv.engine.renames cimport rename_add
 from libkv.engine.values cimport value_events, value_read
 from libkv.structures.alloc cimport heap_alloc, heap_free
 from libkv.structures.buffer cimport buffer_free, buffer_init
@@ -282,7 +283,6 @@ cdef void load_setting(Config* f, Directive* d) noexcept nogil:
     elif d.flags & DIRECTIVE_SECRET and d.name_n == 11 and memcmp(d.name, b"requirepass", 11) == 0:
         f.settings.password = v.p
         f.settings.password_n = v.n
-        f.settings.has_password = v.n > 0
 
 
 cdef void load_output_limits(Config* f, const char* p) noexcept nogil:
@@ -316,6 +316,7 @@ cdef const char* config_apply(Kv* kv, Change* changes, int n, int source, int* c
     if why == NULL:
         for i in range(n):
             swap_value(f, names[changes[i].name].id, &fresh[i])
+        f.source = source
         why = run_hooks(f, changes, n, culprit)
         if why != NULL:
             for i in range(n - 1, -1, -1):
@@ -473,6 +474,9 @@ cdef object config_put(Kv* kv, name, list words):
     cdef const char* why
     cdef int culprit
     cdef int i
+    if b_name.lower() == b"rename-command" and len(b_words) == 2:
+        why = rename_add(kv, b_words[0], len(b_words[0]), b_words[1], len(b_words[1]))
+        return None if why == NULL else why.decode()
     change.name = config_find(b_name, len(b_name))
     if change.name < 0:
         return "Bad directive or wrong number of arguments"

@@ -7,7 +7,8 @@
 #   mix(d, bytes)       SHA1(d + SHA1(bytes))            order matters
 #
 #   value   mix type, then: string: mix bytes | list: mix each | set: add each | hash: add mix(mix(0, field), value) of
-#           each | sorted set: add mix(mix(0, member), score printed by %.17g) of each; then with an expiry: add "!!expire!!"
+#           each | sorted set: add mix(mix(0, member), score printed by %.17g) of each | stream: of each entry mix its ID as
+#           ms.seq, then mix each field and value; then with an expiry: add "!!expire!!"
 #   data    for each database with keys: mix its number; for each key: add mix(0, key) continued by its value
 
 from libc.stdint cimport uint8_t

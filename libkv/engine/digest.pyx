@@ -5,13 +5,15 @@ from libc.stdio cimport snprintf
 from libc.string cimport memset
 
 from libkv.engine.entry cimport E_TTL, entry_cell, entry_key, entry_string, entry_type
-from libkv.engine.types cimport TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STRING, TYPE_ZSET
+from libkv.engine.types cimport TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STREAM, TYPE_STRING, TYPE_ZSET
 from libkv.structures.cell cimport Cell, Slice
 from libkv.structures.hash cimport HASH_SCRATCH, HashIter, hash_iter, hash_next
 from libkv.structures.list cimport ListIter, list_seek, list_step
+from libkv.structures.number cimport number_print_u64
 from libkv.structures.packed cimport packed_get
 from libkv.structures.set cimport SetIter, set_iter, set_next
 from libkv.structures.sha1 cimport SHA1_BYTES, sha1_of
+from libkv.structures.stream cimport StreamIter, stream_iter, stream_next, stream_of, stream_pair
 from libkv.structures.table cimport TableIter, table_iter, table_next
 from libkv.structures.zset cimport ZsetIter, zset_iter, zset_next
 
@@ -89,6 +91,24 @@ cdef void digest_zset(Cell* cell, uint8_t* digest) noexcept nogil:
         digest_pair(digest, &member, text, n)
 
 
+cdef void digest_stream(Cell* cell, uint8_t* digest) noexcept nogil:
+    cdef StreamIter it
+    cdef Slice field, value
+    cdef char scratch[48]
+    cdef char text[48]
+    cdef int n
+    stream_iter(&it, stream_of(cell), NULL, NULL, False)
+    while stream_next(&it):
+        n = number_print_u64(text, it.entry.id.ms)
+        text[n] = 46
+        n += 1 + number_print_u64(text + n + 1, it.entry.id.seq)
+        digest_mix(digest, text, n)
+        while it.left:
+            stream_pair(&it, &field, &value, scratch)
+            digest_mix(digest, field.p, field.n)
+            digest_mix(digest, value.p, value.n)
+
+
 cdef void digest_entry(Entry* e, uint8_t* digest) noexcept nogil:
     cdef int type = entry_type(e)
     cdef Cell cell
@@ -108,6 +128,8 @@ cdef void digest_entry(Entry* e, uint8_t* digest) noexcept nogil:
             digest_hash(&cell, digest)
         elif type == TYPE_ZSET:
             digest_zset(&cell, digest)
+        elif type == TYPE_STREAM:
+            digest_stream(&cell, digest)
     if e.flags & E_TTL:
         digest_add(digest, b"!!expire!!", 10)
 

@@ -7,13 +7,16 @@ only; whatever is special is refused here and goes the ordinary way.
 from libc.stdint cimport uint32_t, uint64_t
 
 from libkv.engine.access cimport access_uses_lfu
+from libkv.engine.blocking cimport blocking_serve
+from libkv.engine.call cimport propagate_arg, propagate_begin, propagate_unit_end
 from libkv.engine.clock cimport ticks, ticks_ns, wall_seconds_coarse
 from libkv.engine.entry cimport (
     E_TTL, STR_HEAP, Entry, entry_clock, entry_layout, entry_set_clock, entry_string, entry_type,
 )
 from libkv.engine.keyspace cimport changed, keyspace_set
+from libkv.engine.latency cimport latency_count
 from libkv.engine.registry cimport Command, command_find
-from libkv.engine.types cimport EVENT_STRING, HOOK_WATCH, TYPE_STRING, Arg, Ctx
+from libkv.engine.types cimport EVENT_STRING, HOOK_BLOCKED, HOOK_WATCH, TYPE_STRING, Arg, Ctx
 from libkv.structures.alloc cimport UNLIKELY
 from libkv.structures.siphash cimport siphash
 from libkv.structures.table cimport table_find
@@ -28,8 +31,8 @@ cdef Command* set_row = NULL
 cdef inline bint plain(Kv* kv) noexcept nogil:
     """LFU counters need the time; a slow log of everything wants the arguments; who follows keys or commands is told
     by the general way."""
-    return (kv.hooks & ~<uint32_t>HOOK_WATCH == 0 and kv.n_monitors == 0 and not access_uses_lfu(kv) and (kv.settings.slowlog_log_slower_than < 0
-                                         or kv.settings.slowlog_log_slower_than > 1000))
+    return (kv.hooks & ~<uint32_t>(HOOK_WATCH | HOOK_BLOCKED) == 0 and kv.n_monitors == 0 and not access_uses_lfu(kv)
+            and (kv.settings.slowlog_log_slower_than < 0 or kv.settings.slowlog_log_slower_than > 1000))
 
 
 cdef inline void read_lru_clock(Kv* kv) noexcept nogil:
@@ -48,9 +51,12 @@ cdef inline uint64_t begin(Kv* kv, Command* row) noexcept nogil:
 
 cdef inline void finish(Kv* kv, Command* row, uint64_t began) noexcept nogil:
     cdef uint64_t ns
+    cdef uint64_t stands_for
     if UNLIKELY(began != 0):
         ns = <uint64_t>ticks_ns(ticks() - began)
-        kv.command_stats[row.id].usec_x1000 += ns if kv.command_stats[row.id].calls <= EVERY else ns * EVERY
+        stands_for = 1 if kv.command_stats[row.id].calls <= EVERY else EVERY
+        kv.command_stats[row.id].usec_x1000 += ns * stands_for
+        latency_count(kv, row.id, ns, stands_for)
 
 
 cdef int direct_get(Kv* kv, const char* key, size_t n, char* scratch, Slice* value) noexcept nogil:
@@ -80,6 +86,15 @@ cdef int direct_get(Kv* kv, const char* key, size_t n, char* scratch, Slice* val
     return DIRECT_DONE
 
 
+cdef void tell_set(Ctx* c, Arg* key, const char* value, size_t value_n) noexcept nogil:
+    """The effect, as call_execute tells it."""
+    propagate_begin(c, c.db, 3)
+    propagate_arg(c, b"SET", 3)
+    propagate_arg(c, key.p, key.n)
+    propagate_arg(c, value, value_n)
+    propagate_unit_end(c.kv)
+
+
 cdef int direct_set(Kv* kv, const char* key, size_t n, const char* value, size_t value_n) noexcept nogil:
     cdef uint64_t began
     cdef Ctx c
@@ -87,7 +102,7 @@ cdef int direct_set(Kv* kv, const char* key, size_t n, const char* value, size_t
     global set_row
     if UNLIKELY(set_row == NULL):
         set_row = command_find(b"set", 3)
-    if UNLIKELY(kv.effects_on or kv.refusing_writes or kv.loading or value_n > DIRECT_MAX or not plain(kv)):
+    if UNLIKELY(kv.refusing_writes or kv.loading or kv.settings.maxmemory != 0 or value_n > DIRECT_MAX or not plain(kv)):
         return DIRECT_NO
     began = begin(kv, set_row)
     read_lru_clock(kv)
@@ -104,5 +119,9 @@ cdef int direct_set(Kv* kv, const char* key, size_t n, const char* value, size_t
         kv.command_stats[set_row.id].calls -= 1
         return DIRECT_NO
     changed(&c, c.db, &k, EVENT_STRING, b"set")
+    if UNLIKELY(kv.effects_on):
+        tell_set(&c, &k, value, value_n)
+    if UNLIKELY(kv.ready):              # a stream that somebody reads for a group is one no more
+        blocking_serve(kv)
     finish(kv, set_row, began)
     return DIRECT_DONE

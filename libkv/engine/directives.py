@@ -5,7 +5,7 @@ value may look like, what it is by default, whether it may change while the stor
 directive without effect says why.  engine/config reads the rows once into C arrays; docs/configuration.md is printed
 from them.
 
-Two directives are libkv's own: libkv-spin and libkv-extensions.
+Three directives are libkv's own: libkv-spin, libkv-extensions and libkv-script-memory.
 """
 
 from __future__ import annotations
@@ -49,17 +49,14 @@ class Directive:
 
 
 # why a directive has no effect, said once
-_NO_FILES = "the store keeps its data in memory and writes no files"
+_CHECKED = "what is loaded is always checked in depth"
+_OWN_PACE = "loading lets others in by its own measure"
 _NO_REPLICATION = "the store has no replicas and follows no master"
 _NO_CLUSTER = "cluster mode is not part of libkv"
 _OWN_MEMORY = "memory comes from libkv's own slabs"
-_NO_SCRIPTS = "the store runs no scripts"
 _NO_MODULES = "modules of redis-server can't be loaded"
-_NO_ACL_FILE = "there is one user, default"
-_NO_LATENCY = "latencies are not recorded"
 _NO_CPU_LISTS = "threads are not pinned; use taskset"
 _NO_OOM = "a library leaves its process's OOM score alone"
-_NO_EVICTION = "the store takes the memory it needs and evicts nothing"
 _IN_SLICES = "large values are always freed in slices"
 _NO_CRASH = "crashes are the interpreter's; use faulthandler"
 _NO_STREAMS = "the store has no streams"
@@ -193,27 +190,34 @@ _SECTIONS: dict[str, tuple[Directive, ...]] = {
             "3600 1 300 100 60 10000",
             "seconds and changes after which a snapshot is written",
             multi=True,
-            no_effect=_NO_FILES,
         ),
-        _flag("stop-writes-on-bgsave-error", True, "no writes after a failed snapshot", no_effect=_NO_FILES),
-        _flag("rdbcompression", True, "strings in a snapshot are compressed", no_effect=_NO_FILES),
-        _flag("rdbchecksum", True, "a snapshot ends with a checksum", immutable=True, no_effect=_NO_FILES),
+        _flag("stop-writes-on-bgsave-error", True, "no writes after a failed snapshot"),
+        _flag("rdbcompression", True, "strings in a snapshot are compressed"),
+        _flag("rdbchecksum", True, "a snapshot ends with a checksum", immutable=True),
         _words(
-            "sanitize-dump-payload", "no", "no yes clients", "depth of checks on loaded values", no_effect=_NO_FILES
+            "sanitize-dump-payload",
+            "no",
+            "no yes clients",
+            "depth of checks on loaded values",
+            no_effect=_CHECKED,
         ),
-        _form("dbfilename", "filename", "dump.rdb", "the snapshot's file name", protected=True, no_effect=_NO_FILES),
+        _form("dbfilename", "filename", "dump.rdb", "the snapshot's file name", protected=True),
         _flag("rdb-del-sync-files", False, "a replica's snapshot is deleted after use", no_effect=_NO_REPLICATION),
-        _flag("rdb-save-incremental-fsync", True, "a snapshot goes to disk piece by piece", no_effect=_NO_FILES),
+        _flag("rdb-save-incremental-fsync", True, "a snapshot goes to disk piece by piece"),
         _number(
             "rdb-key-save-delay",
             0,
             "us to wait after each key saved (tests)",
             INT_MIN,
             hidden=True,
-            no_effect=_NO_FILES,
         ),
         _number(
-            "key-load-delay", 0, "us to wait after each key loaded (tests)", INT_MIN, hidden=True, no_effect=_NO_FILES
+            "key-load-delay",
+            0,
+            "us to wait after each key loaded (tests)",
+            INT_MIN,
+            hidden=True,
+            no_effect=_OWN_PACE,
         ),
         _number(
             "loading-process-events-interval-bytes",
@@ -221,7 +225,7 @@ _SECTIONS: dict[str, tuple[Directive, ...]] = {
             "bytes loaded between two looks at the clients",
             1024,
             hidden=True,
-            no_effect=_NO_FILES,
+            no_effect=_OWN_PACE,
         ),
     ),
     "Replication": (
@@ -356,14 +360,13 @@ _SECTIONS: dict[str, tuple[Directive, ...]] = {
     ),
     "Security": (
         _text("requirepass", "", "password of the default user", secret=True),
-        _text("aclfile", "", "file of users", immutable=True, no_effect=_NO_ACL_FILE),
-        _number("acllog-max-len", 128, "entries of ACL LOG", 0, I64_MAX, no_effect=_NO_ACL_FILE),
+        _text("aclfile", "", "file of users", immutable=True),
+        _number("acllog-max-len", 128, "entries of ACL LOG", 0, I64_MAX),
         _words(
             "acl-pubsub-default",
             "resetchannels",
             "allchannels resetchannels",
             "channels of a new user",
-            no_effect=_NO_ACL_FILE,
         ),
         _words(
             "enable-protected-configs",
@@ -397,7 +400,6 @@ _SECTIONS: dict[str, tuple[Directive, ...]] = {
             "percent",
             "0",
             "bytes (or part of maxmemory) of all clients' buffers",
-            no_effect="buffers are limited a client, not in all",
         ),
         _number(
             "tracking-table-max-keys",
@@ -425,22 +427,19 @@ _SECTIONS: dict[str, tuple[Directive, ...]] = {
         ),
     ),
     "Memory": (
-        _bytes("maxmemory", 0, "bytes the store may use; 0 no limit", 0, U64_MAX, no_effect=_NO_EVICTION),
+        _bytes("maxmemory", 0, "bytes the store may use; 0 no limit", 0, U64_MAX),
         _words(
             "maxmemory-policy",
             "noeviction",
             "volatile-lru volatile-lfu volatile-random volatile-ttl allkeys-lru allkeys-lfu allkeys-random noeviction",
             "which keys go when memory is short",
-            no_effect="nothing is evicted; OBJECT FREQ and OBJECT IDLETIME follow it",
         ),
-        _number("maxmemory-samples", 5, "keys looked at for one that goes", 1, no_effect=_NO_EVICTION),
-        _number(
-            "maxmemory-eviction-tenacity", 10, "how long an eviction may take, 0 to 100", 0, 100, no_effect=_NO_EVICTION
-        ),
+        _number("maxmemory-samples", 5, "keys looked at for one that goes", 1),
+        _number("maxmemory-eviction-tenacity", 10, "how long an eviction may take, 0 to 100", 0, 100),
         _number("lfu-log-factor", 10, "how slowly the access counter grows"),
         _number("lfu-decay-time", 1, "minutes after which the access counter sinks by one"),
         _number("active-expire-effort", 1, "work spent on expired keys, 1 to 10", 1, 10),
-        _flag("lazyfree-lazy-eviction", False, "evicted values are freed in slices", no_effect=_IN_SLICES),
+        _flag("lazyfree-lazy-eviction", False, "an eviction is told to replicas and the journal as UNLINK, not DEL"),
         _flag("lazyfree-lazy-expire", False, "expired values are freed in slices", no_effect=_IN_SLICES),
         _flag("lazyfree-lazy-server-del", False, "overwritten values are freed in slices", no_effect=_IN_SLICES),
         _flag("lazyfree-lazy-user-del", False, "DEL frees as UNLINK does", no_effect=_IN_SLICES),
@@ -483,29 +482,24 @@ _SECTIONS: dict[str, tuple[Directive, ...]] = {
         ),
     ),
     "Append-only file": (
-        _flag("appendonly", False, "each change is written to a journal", no_effect=_NO_FILES),
+        _flag("appendonly", False, "each change is written to a journal"),
         _form(
             "appendfilename",
             "filename",
             "appendonly.aof",
             "the journal's base name",
             immutable=True,
-            no_effect=_NO_FILES,
         ),
-        _form(
-            "appenddirname", "filename", "appendonlydir", "the journal's directory", immutable=True, no_effect=_NO_FILES
-        ),
-        _words(
-            "appendfsync", "everysec", "everysec always no", "when the journal is forced to disk", no_effect=_NO_FILES
-        ),
-        _flag("no-appendfsync-on-rewrite", False, "not while it is rewritten", no_effect=_NO_FILES),
-        _number("auto-aof-rewrite-percentage", 100, "growth that starts a rewrite", no_effect=_NO_FILES),
-        _bytes("auto-aof-rewrite-min-size", 64 * MB, "size below which none is started", no_effect=_NO_FILES),
-        _flag("aof-load-truncated", True, "a journal with a cut end is loaded", no_effect=_NO_FILES),
-        _flag("aof-use-rdb-preamble", True, "a rewritten journal starts with a snapshot", no_effect=_NO_FILES),
-        _flag("aof-timestamp-enabled", False, "the journal holds times", no_effect=_NO_FILES),
-        _flag("aof-rewrite-incremental-fsync", True, "a rewrite goes to disk piece by piece", no_effect=_NO_FILES),
-        _flag("aof-disable-auto-gc", False, "old journal files stay", no_effect=_NO_FILES),
+        _form("appenddirname", "filename", "appendonlydir", "the journal's directory", immutable=True),
+        _words("appendfsync", "everysec", "everysec always no", "when the journal is forced to disk"),
+        _flag("no-appendfsync-on-rewrite", False, "not while it is rewritten"),
+        _number("auto-aof-rewrite-percentage", 100, "growth that starts a rewrite"),
+        _bytes("auto-aof-rewrite-min-size", 64 * MB, "size below which none is started"),
+        _flag("aof-load-truncated", True, "a journal with a cut end is loaded"),
+        _flag("aof-use-rdb-preamble", True, "a rewritten journal starts with a snapshot"),
+        _flag("aof-timestamp-enabled", False, "the journal holds times"),
+        _flag("aof-rewrite-incremental-fsync", True, "a rewrite goes to disk piece by piece"),
+        _flag("aof-disable-auto-gc", False, "old journal files stay"),
     ),
     "Shutdown": (
         _number("shutdown-timeout", 10, "seconds to wait for replicas", no_effect=_NO_REPLICATION),
@@ -540,7 +534,6 @@ _SECTIONS: dict[str, tuple[Directive, ...]] = {
             0,
             I64_MAX,
             alias="lua-time-limit",
-            no_effect=_NO_SCRIPTS,
         ),
     ),
     "Cluster": (
@@ -590,16 +583,14 @@ _SECTIONS: dict[str, tuple[Directive, ...]] = {
             "ms from which an event is a latency spike; 0 off",
             0,
             I64_MAX,
-            no_effect=_NO_LATENCY,
         ),
-        _flag("latency-tracking", True, "a histogram of each command's times", no_effect=_NO_LATENCY),
+        _flag("latency-tracking", True, "a histogram of each command's times"),
         _form(
             "latency-tracking-info-percentiles",
             "percentiles",
             "50 99 99.9",
             "percentiles shown by INFO",
             multi=True,
-            no_effect=_NO_LATENCY,
         ),
         _form(
             "notify-keyspace-events",
@@ -657,6 +648,13 @@ _SECTIONS: dict[str, tuple[Directive, ...]] = {
             0,
             1000000,
         ),
+        _number(
+            "libkv-script-memory",
+            GB,
+            "bytes that the interpreter of scripts may take, and that of functions; they fail beyond it",
+            16 * MB,
+            I64_MAX,
+        ),
         _flag("libkv-extensions", False, "commands newer than Redis 7.0.15", no_effect="the store has none"),
     ),
 }
@@ -681,7 +679,7 @@ class FileWord:
 FILE_WORDS: tuple[FileWord, ...] = (
     FileWord("include", "PATH", "reads another file (or all that match a pattern) in this place"),
     FileWord("rename-command", "NAME NEW", "gives a command another name; an empty one removes it"),
-    FileWord("user", "NAME RULE...", "defines a user", _NO_ACL_FILE),
+    FileWord("user", "NAME RULE...", "defines a user"),
     FileWord("loadmodule", "PATH ARGUMENT...", "loads a module", _NO_MODULES),
     FileWord("sentinel", "...", "a directive of Sentinel; only in its own mode"),
     FileWord(

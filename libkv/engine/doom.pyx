@@ -8,12 +8,13 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from libkv.engine.entry cimport STR_HEAP, entry_bytes, entry_cell, entry_layout, entry_type, entry_value
-from libkv.engine.types cimport TYPE_LIST, TYPE_SET, TYPE_STRING, TYPE_ZSET, Doomed
+from libkv.engine.types cimport TYPE_LIST, TYPE_SET, TYPE_STREAM, TYPE_STRING, TYPE_ZSET, Doomed
 from libkv.structures.alloc cimport Heap, heap_free
 from libkv.structures.hash cimport hash_free_some
 from libkv.structures.list cimport list_free_some
 from libkv.structures.order cimport order_free_some
 from libkv.structures.set cimport set_free_some
+from libkv.structures.stream cimport stream_free_some
 from libkv.structures.table cimport table_free_some
 from libkv.structures.zset cimport zset_free_some
 
@@ -30,6 +31,8 @@ cdef bint free_some(Heap* h, int type, Cell* cell, uint64_t budget) noexcept nog
         return set_free_some(h, cell, budget)
     if type == TYPE_ZSET:
         return zset_free_some(h, cell, budget)
+    if type == TYPE_STREAM:
+        return stream_free_some(h, cell, budget)
     return hash_free_some(h, cell, budget)
 
 

@@ -3,21 +3,28 @@
 Field names and their order are those of Redis 7.0.15, whose sections about things a store here does not have (files,
 replicas, scripts, a cluster) answer as its server does when none is configured.  Server's section ends with libkv_version.
 
-Deviations: allocator_* repeat the heap's own figure, since its slabs count exactly what is used; latencystats is empty
-(no histograms are kept).
+Deviations: allocator_* repeat the heap's own figure, since its slabs count exactly what is used.
 """
 
 from libc.stdint cimport int64_t
 from libc.string cimport strcmp, strlen
 
 from libkv import __version__
+from libkv.engine.blocking cimport Blocking
 from libkv.engine.clock cimport clock_monotonic, clock_wall_us
 from libkv.engine.config cimport (
     Config, RATE_COMMANDS, RATE_IN, RATE_OUT, RATE_SAMPLES, RATES, Rates, config_id, config_of, config_value,
 )
+from libkv.engine.durability cimport Durability
+from libkv.engine.latency cimport latency_info
 from libkv.engine.registry cimport Command, command_by_id
+from libkv.engine.eviction cimport eviction_exceeded_us, eviction_of
 from libkv.engine.session cimport session_memory
+from libkv.engine.pubsub cimport PUBSUB_CHANNEL, PUBSUB_PATTERN, PUBSUB_SHARD
+from libkv.engine.push cimport Push
+from libkv.engine.tracking cimport Tracking
 from libkv.engine.types cimport S_EMBEDDED, CommandStats, Db, ErrorStat, Session
+from libkv.scripting.script_engine cimport ScriptFigures, scripting_figures
 from libkv.structures.buffer cimport buffer_add
 from libkv.structures.number cimport number_print_i64, number_print_u64
 from libkv.structures.order cimport order_bytes
@@ -127,6 +134,24 @@ cdef void human_field(Buffer* out, const char* name, uint64_t v) noexcept nogil:
     cdef char[24] text
     info_human(v, text)
     text_field(out, name, text)
+
+
+cdef void script_fields(Kv* kv, Buffer* out) noexcept nogil:
+    cdef ScriptFigures f
+    scripting_figures(kv, &f)
+    field(out, b"used_memory_lua", f.vm_scripts)
+    field(out, b"used_memory_vm_eval", f.vm_scripts)
+    human_field(out, b"used_memory_lua_human", f.vm_scripts)
+    field(out, b"used_memory_scripts_eval", f.scripts_bytes)
+    field(out, b"number_of_cached_scripts", f.scripts)
+    field(out, b"number_of_functions", f.functions)
+    field(out, b"number_of_libraries", f.libraries)
+    field(out, b"used_memory_vm_functions", f.vm_functions)
+    field(out, b"used_memory_vm_total", f.vm_scripts + f.vm_functions)
+    human_field(out, b"used_memory_vm_total_human", f.vm_scripts + f.vm_functions)
+    field(out, b"used_memory_functions", f.functions_bytes)
+    field(out, b"used_memory_scripts", f.scripts_bytes + f.functions_bytes)
+    human_field(out, b"used_memory_scripts_human", f.scripts_bytes + f.functions_bytes)
 
 
 cdef void info_fraction(Buffer* out, uint64_t a, uint64_t b, int digits) noexcept nogil:
@@ -300,7 +325,9 @@ cdef void write_clients(Kv* kv, Buffer* out) noexcept nogil:
     field(out, b"maxclients", <uint64_t>kv.settings.maxclients)
     field(out, b"client_recent_max_input_buffer", kv.stats.max_query_buffer)
     field(out, b"client_recent_max_output_buffer", kv.stats.max_output_buffer)
-    put(out, b"blocked_clients:0\r\ntracking_clients:0\r\nclients_in_timeout_table:0\r\n")
+    field(out, b"blocked_clients", kv.n_blocked)
+    field(out, b"tracking_clients", kv.n_tracking)
+    field(out, b"clients_in_timeout_table", (<Blocking*>kv.blocking).heap_n)
 
 
 cdef void write_memory(Kv* kv, Buffer* out) noexcept nogil:
@@ -324,10 +351,7 @@ cdef void write_memory(Kv* kv, Buffer* out) noexcept nogil:
     field(out, b"allocator_resident", kv.heap.used)
     field(out, b"total_system_memory", system)
     human_field(out, b"total_system_memory_human", system)
-    put(out, b"used_memory_lua:0\r\nused_memory_vm_eval:0\r\nused_memory_lua_human:0B\r\nused_memory_scripts_eval:0\r\n"
-        b"number_of_cached_scripts:0\r\nnumber_of_functions:0\r\nnumber_of_libraries:0\r\nused_memory_vm_functions:0\r\n"
-        b"used_memory_vm_total:0\r\nused_memory_vm_total_human:0B\r\nused_memory_functions:0\r\n"
-        b"used_memory_scripts:0\r\nused_memory_scripts_human:0B\r\n")
+    script_fields(kv, out)
     field(out, b"maxmemory", kv.settings.maxmemory)
     human_field(out, b"maxmemory_human", kv.settings.maxmemory)
     text_field(out, b"maxmemory_policy", config_value(kv, MAXMEMORY_POLICY).p)
@@ -345,23 +369,15 @@ cdef void write_memory(Kv* kv, Buffer* out) noexcept nogil:
 
 
 cdef void write_persistence(Kv* kv, Buffer* out) noexcept nogil:
-    """A server that has never saved."""
+    """The durable side's own (libkv.persistence)."""
+    cdef Durability* d = <Durability*>kv.journal
     put(out, b"# Persistence\r\n")
-    field(out, b"loading", kv.loading)
-    put(out, b"async_loading:0\r\ncurrent_cow_peak:0\r\ncurrent_cow_size:0\r\ncurrent_cow_size_age:0\r\n"
-        b"current_fork_perc:0.00\r\ncurrent_save_keys_processed:0\r\ncurrent_save_keys_total:0\r\n")
-    field(out, b"rdb_changes_since_last_save", kv.dirty)
-    put(out, b"rdb_bgsave_in_progress:0\r\n")
-    field(out, b"rdb_last_save_time", <uint64_t>(kv.started_ms // 1000))
-    put(out, b"rdb_last_bgsave_status:ok\r\nrdb_last_bgsave_time_sec:-1\r\nrdb_current_bgsave_time_sec:-1\r\nrdb_saves:0\r\n"
-        b"rdb_last_cow_size:0\r\nrdb_last_load_keys_expired:0\r\nrdb_last_load_keys_loaded:0\r\naof_enabled:0\r\n"
-        b"aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\naof_last_rewrite_time_sec:-1\r\n"
-        b"aof_current_rewrite_time_sec:-1\r\naof_last_bgrewrite_status:ok\r\naof_rewrites:0\r\n"
-        b"aof_rewrites_consecutive_failures:0\r\naof_last_write_status:ok\r\naof_last_cow_size:0\r\n"
-        b"module_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n")
+    if d != NULL:
+        d.info(kv, out)
 
 
 cdef void write_stats(Kv* kv, Buffer* out) noexcept nogil:
+    cdef Durability* d = <Durability*>kv.journal
     put(out, b"# Stats\r\n")
     field(out, b"total_connections_received", kv.stats.connections)
     field(out, b"total_commands_processed", kv.stats.commands)
@@ -379,14 +395,22 @@ cdef void write_stats(Kv* kv, Buffer* out) noexcept nogil:
     field(out, b"expired_time_cap_reached_count", kv.stats.expire_cap_reached)
     field(out, b"expire_cycle_cpu_milliseconds", kv.stats.expire_cycle_us // 1000)
     field(out, b"evicted_keys", kv.stats.evicted)
-    put(out, b"evicted_clients:0\r\ntotal_eviction_exceeded_time:0\r\ncurrent_eviction_exceeded_time:0\r\n")
+    field(out, b"evicted_clients", eviction_of(kv).evicted_clients)
+    field(out, b"total_eviction_exceeded_time", (eviction_of(kv).exceeded_us + eviction_exceeded_us(kv)) // 1000)
+    field(out, b"current_eviction_exceeded_time", eviction_exceeded_us(kv) // 1000)
     field(out, b"keyspace_hits", kv.stats.hits)
     field(out, b"keyspace_misses", kv.stats.misses)
-    put(out, b"pubsub_channels:0\r\npubsub_patterns:0\r\npubsubshard_channels:0\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\n"
-        b"migrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\nactive_defrag_hits:0\r\nactive_defrag_misses:0\r\n"
+    field(out, b"pubsub_channels", (<Push*>kv.pubsub).channels[PUBSUB_CHANNEL].used)
+    field(out, b"pubsub_patterns", (<Push*>kv.pubsub).channels[PUBSUB_PATTERN].used)
+    field(out, b"pubsubshard_channels", (<Push*>kv.pubsub).channels[PUBSUB_SHARD].used)
+    field(out, b"latest_fork_usec", <uint64_t>d.fork_us if d != NULL else 0)
+    field(out, b"total_forks", d.forks if d != NULL else 0)
+    put(out, b"migrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\nactive_defrag_hits:0\r\nactive_defrag_misses:0\r\n"
         b"active_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\ntotal_active_defrag_time:0\r\n"
-        b"current_active_defrag_time:0\r\ntracking_total_keys:0\r\ntracking_total_items:0\r\n"
-        b"tracking_total_prefixes:0\r\n")
+        b"current_active_defrag_time:0\r\n")
+    field(out, b"tracking_total_keys", (<Tracking*>kv.tracking).keys.used)
+    field(out, b"tracking_total_items", (<Tracking*>kv.tracking).items)
+    field(out, b"tracking_total_prefixes", (<Tracking*>kv.tracking).prefixes.used)
     field(out, b"unexpected_error_replies", kv.stats.unexpected_errors)
     field(out, b"total_error_replies", kv.stats.error_replies)
     put(out, b"dump_payload_sanitizations:0\r\n")
@@ -528,6 +552,7 @@ cdef void write_section(Kv* kv, int section, Buffer* out) noexcept nogil:
         write_errorstats(kv, out)
     elif section == INFO_LATENCYSTATS:
         put(out, b"# Latencystats\r\n")
+        latency_info(kv, out)
     elif section == INFO_CLUSTER:
         put(out, b"# Cluster\r\ncluster_enabled:0\r\n")
     else:

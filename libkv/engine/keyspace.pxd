@@ -25,6 +25,7 @@ cdef inline uint64_t arg_hash(Heap* h, Arg* a) noexcept nogil:
 cdef Entry* lookup_read(Ctx* c, Arg* key) noexcept nogil        # counts hit or miss, touches the LRU field
 cdef Entry* lookup_write(Ctx* c, Arg* key) noexcept nogil       # touches the LRU field
 cdef Entry* lookup_quiet(Ctx* c, Arg* key) noexcept nogil       # counts, but does not touch (TTL, OBJECT, ...)
+cdef Entry* lookup_silent(Ctx* c, Arg* key) noexcept nogil      # as lookup_quiet, and a miss is no event (OBJECT)
 cdef Entry* lookup_in(Ctx* c, Db* db, Arg* key, bint write) noexcept nogil     # another database (COPY, MOVE)
 # the same, for one type: *wrong is set and the WRONGTYPE error replied when the key holds another
 cdef Entry* lookup_read_type(Ctx* c, Arg* key, int type, Reply* r, bint* wrong) noexcept nogil
@@ -63,7 +64,8 @@ cdef inline void changed_n(Ctx* c, Db* db, Arg* key, int event_class, const char
 cdef inline void changed(Ctx* c, Db* db, Arg* key, int event_class, const char* event) noexcept nogil:
     changed_n(c, db, key, event_class, event, 1)
 
-cdef bint expire_if_due(Ctx* c, Db* db, Arg* key, Entry* e) noexcept nogil                # True: it was due and is gone
+cdef bint expire_if_due(Ctx* c, Db* db, Arg* key, Entry* e) noexcept nogil
+    # True: it was due and is gone (while clients are paused: it is only not seen)
 cdef int64_t active_expire(Kv* kv, int64_t budget_us) noexcept nogil                      # how many went
 cdef void keyspace_step(Kv* kv, int buckets) noexcept nogil                               # rehash steps by the cron
 cdef int keyspace_check(Kv* kv) noexcept nogil                                            # 0, or what is broken

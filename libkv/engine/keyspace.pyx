@@ -4,6 +4,7 @@ from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memmove, memset
 
 from libkv.engine.access cimport access_fresh, access_touch
+from libkv.engine.changes cimport changes_tell_miss, changes_tell_new
 from libkv.engine.call cimport propagate, propagating
 from libkv.engine.clock cimport clock_monotonic
 from libkv.engine.doom cimport doom_entries, doom_entry_value, doom_order
@@ -13,8 +14,9 @@ from libkv.engine.entry cimport (
     entry_value,
 )
 from libkv.engine.reply cimport reply_wrong_type
-from libkv.engine.types cimport EVENT_EXPIRED, TYPE_STRING
-from libkv.structures.alloc cimport MOVES, heap_alloc, heap_free, heap_resize, heap_size
+from libkv.engine.session cimport Intake
+from libkv.engine.types cimport EVENT_EXPIRED, HOOK_NOTIFY, TYPE_STRING
+from libkv.structures.alloc cimport MOVES, heap_adopt, heap_alloc, heap_free, heap_resize, heap_size
 from libkv.structures.number cimport number_parse_i64
 from libkv.structures.order cimport (
     ORDER_BY_POINTER, OrderIter, order_check, order_first, order_init, order_insert, order_remove,
@@ -46,11 +48,17 @@ cdef inline Entry* find_live(Ctx* c, Db* db, Arg* key) noexcept nogil:
 cdef Entry* lookup_read(Ctx* c, Arg* key) noexcept nogil:
     cdef Entry* e = find_live(c, c.db, key)
     if e == NULL:
-        c.kv.stats.misses += 1
+        missed(c, c.db, key)
         return NULL
     c.kv.stats.hits += 1
     access_touch(c.kv, e)
     return e
+
+
+cdef inline void missed(Ctx* c, Db* db, Arg* key) noexcept nogil:
+    c.kv.stats.misses += 1
+    if UNLIKELY(c.kv.hooks & HOOK_NOTIFY):
+        changes_tell_miss(c, db, key)
 
 
 cdef Entry* lookup_write(Ctx* c, Arg* key) noexcept nogil:
@@ -63,6 +71,15 @@ cdef Entry* lookup_write(Ctx* c, Arg* key) noexcept nogil:
 cdef Entry* lookup_quiet(Ctx* c, Arg* key) noexcept nogil:
     cdef Entry* e = find_live(c, c.db, key)
     if e == NULL:
+        missed(c, c.db, key)
+    else:
+        c.kv.stats.hits += 1
+    return e
+
+
+cdef Entry* lookup_silent(Ctx* c, Arg* key) noexcept nogil:
+    cdef Entry* e = find_live(c, c.db, key)
+    if e == NULL:
         c.kv.stats.misses += 1
     else:
         c.kv.stats.hits += 1
@@ -73,7 +90,7 @@ cdef Entry* lookup_in(Ctx* c, Db* db, Arg* key, bint write) noexcept nogil:
     cdef Entry* e = find_live(c, db, key)
     if not write:
         if e == NULL:
-            c.kv.stats.misses += 1
+            missed(c, db, key)
         else:
             c.kv.stats.hits += 1
     if e != NULL:
@@ -129,6 +146,8 @@ cdef int entry_put(Ctx* c, Db* db, Arg* key, Entry* old, Entry* e) noexcept nogi
             if e.flags & E_TTL:
                 order_remove(c.heap, &db.expires, <double>entry_expire(e), e)
             return -1
+        if UNLIKELY(c.kv.hooks & HOOK_NOTIFY):
+            changes_tell_new(c, db, key)
         return 0
     was = entry_expire(old)
     now = entry_expire(e)
@@ -159,6 +178,12 @@ cdef Entry* keyspace_set_text(Ctx* c, Db* db, Arg* key, const char* p, size_t n)
     return store_string(c, db, key, p, n, -2, False)
 
 
+cdef inline Intake* is_apart(Ctx* c, const char* p, size_t n) noexcept nogil:
+    """The intake whose piece these bytes are (engine/session): it can become the value as it is."""
+    cdef Intake* k = <Intake*>c.session.parser if c.session != NULL else NULL
+    return k if k != NULL and k.piece != NULL and k.piece == p and k.piece_n == n + 2 else NULL
+
+
 cdef inline Entry* store_string(Ctx* c, Db* db, Arg* key, const char* p, size_t n, int64_t expire, bint as_number) noexcept nogil:
     cdef void** slot = table_find(c.heap, &db.keys, key.p, key.n, arg_hash(c.heap, key))
     cdef Entry* old = <Entry*>slot[0] if slot != NULL else NULL
@@ -168,6 +193,11 @@ cdef inline Entry* store_string(Ctx* c, Db* db, Arg* key, const char* p, size_t 
     cdef int flags = 0
     cdef size_t value
     cdef char* piece
+    cdef Intake* own = NULL
+    # its expiry is an event of its own, and counted (a call without a session has nobody to tell)
+    if old != NULL and UNLIKELY(old.flags & E_TTL) and c.session != NULL and expire_if_due(c, db, key, old):
+        slot = table_find(c.heap, &db.keys, key.p, key.n, key.hash)
+        old = <Entry*>slot[0] if slot != NULL else NULL
     if expire == -2:
         expire = entry_expire(old) if old != NULL else -1
     if expire >= 0:
@@ -187,19 +217,27 @@ cdef inline Entry* store_string(Ctx* c, Db* db, Arg* key, const char* p, size_t 
         return NULL
     piece = NULL
     if layout == STR_HEAP:
-        piece = <char*>heap_alloc(c.heap, n)
-        if piece == NULL:
-            heap_free(c.heap, e, entry_bytes_of(key, flags, value))
-            return NULL
-        memcpy(piece, p, n)
-        set_piece(e, piece, n, n)
+        own = is_apart(c, p, n)
+        if UNLIKELY(own != NULL):
+            piece = own.piece
+            set_piece(e, piece, n, own.piece_n)
+        else:
+            piece = <char*>heap_alloc(c.heap, n)
+            if piece == NULL:
+                heap_free(c.heap, e, entry_bytes_of(key, flags, value))
+                return NULL
+            memcpy(piece, p, n)
+            set_piece(e, piece, n, n)
     else:
         value_copy(entry_value(e), layout, number, p, n)
     if entry_put(c, db, key, old, e) != 0:
-        if piece != NULL:
+        if piece != NULL and own == NULL:
             heap_free(c.heap, piece, n)
         heap_free(c.heap, e, entry_bytes_of(key, flags, value))
         return NULL
+    if UNLIKELY(own != NULL):           # the argument's bytes are the store's now; they stay where they are
+        heap_adopt(c.heap, own.piece, own.piece_n)
+        own.piece = NULL
     if old != NULL:
         doom_entry_value(c.kv, old)
     return e
@@ -405,6 +443,8 @@ cdef int keyspace_move(Ctx* c, Db* from_, Arg* key, Db* to, Arg* new_key) noexce
         return -1
     if there != NULL:
         doom_entry_value(c.kv, there)
+        if UNLIKELY(c.kv.hooks & HOOK_NOTIFY):
+            changes_tell_new(c, to, new_key)    # as Redis, which deletes what was there first
     take_out(c.heap, from_, key, old)
     heap_free(c.heap, old, bytes)
     return 0
@@ -442,6 +482,8 @@ cdef Entry* keyspace_copy(Ctx* c, Entry* e, Db* to, Arg* key, Cell* twin) noexce
         return NULL
     if old != NULL:
         doom_entry_value(c.kv, old)
+        if UNLIKELY(c.kv.hooks & HOOK_NOTIFY):
+            changes_tell_new(c, to, key)        # as keyspace_move
     return copy
 
 
@@ -472,6 +514,8 @@ cdef bint expire_if_due(Ctx* c, Db* db, Arg* key, Entry* e) noexcept nogil:
     cdef Arg del_[2]
     if c.replay or c.kv.loading or entry_expire(e) >= c.now or entry_expire(e) < 0:
         return False
+    if UNLIKELY(c.kv.pause_until != 0):
+        return True                     # CLIENT PAUSE: nothing is changed, so that replicas can catch up
     keyspace_delete(c, db, key)
     c.kv.stats.expired += 1
     changed_n(c, db, key, EVENT_EXPIRED, b"expired", 0)
@@ -553,7 +597,7 @@ cdef Entry* keyspace_random(Ctx* c, Db* db) noexcept nogil:
     cdef Arg key
     while True:
         e = <Entry*>table_random(&db.keys, &c.kv.random)
-        if e == NULL or not e.flags & E_TTL:
+        if e == NULL or not e.flags & E_TTL or c.kv.pause_until != 0:
             return e
         memset(&key, 0, sizeof(Arg))
         key.p = entry_key(e, &key.n)

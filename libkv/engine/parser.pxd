@@ -34,4 +34,9 @@ cdef void parser_free(Parser* ps) noexcept nogil
 cdef int parser_next(Parser* ps, const char* base, size_t n, Arg* room, int room_n, Arg** argv, int* argc) noexcept nogil
     # one command from base[0:n]; ps.pos = bytes it took, PARSE_COMMAND sets argv (room, or the parser's own).
     # room_n 0: the parser's own array.  PARSE_MORE: call again with the same bytes and more behind them.
+cdef void parser_restart(Parser* ps) noexcept nogil
+    # forgets the command in work: its bytes will be given again from its first
+cdef bint parser_take_apart(Parser* ps) noexcept nogil
+    # the argument in work has come, but not in the stream: its p, in ps.args, is the caller's to set before each
+    # parser_next (relative to the bytes it gives: see there).  False: no memory
 cdef size_t parser_expects(Parser* ps) noexcept nogil       # bytes that the argument in work still wants; 0 unknown

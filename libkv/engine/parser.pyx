@@ -33,6 +33,12 @@ cdef inline void reset(Parser* ps) noexcept nogil:
     ps.have = 0
 
 
+cdef void parser_restart(Parser* ps) noexcept nogil:
+    reset(ps)
+    ps.pos = 0
+    ps.error = NULL
+
+
 cdef int fail(Parser* ps, const char* why) noexcept nogil:
     ps.error = why
     return PARSE_ERROR
@@ -155,9 +161,20 @@ cdef int array_next(Parser* ps, const char* base, size_t n, Arg* room, int room_
     argc[0] = ps.have
     argv[0] = args
     for i in range(ps.have):
-        args[i].p = base + <size_t>args[i].p
+        args[i].p = <const char*>(<size_t>base + <size_t>args[i].p)    # of one apart the sum wraps, as it should
     reset(ps)
     return PARSE_COMMAND
+
+
+cdef bint parser_take_apart(Parser* ps) noexcept nogil:
+    if not own_room(ps, ps.have + 1):
+        return False
+    ps.args[ps.have].p = NULL
+    ps.args[ps.have].n = <size_t>ps.bulk
+    ps.args[ps.have].hashed = False
+    ps.have += 1
+    ps.bulk = -1
+    return True
 
 
 cdef size_t parser_expects(Parser* ps) noexcept nogil:

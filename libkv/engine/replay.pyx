@@ -11,16 +11,19 @@ from libkv.engine.args cimport arg_is
 from libkv.engine.call cimport call_execute
 from libkv.engine.lock cimport lock_give, lock_take
 from libkv.engine.parser cimport PARSE_COMMAND, PARSE_NOTHING, Parser, parser_free, parser_init, parser_next
-from libkv.engine.registry cimport Command, command_find
+from libkv.engine.registry cimport CMD_CONTAINER, Command, command_sub
+from libkv.engine.renames cimport command_named
 from libkv.engine.session cimport session_free, session_new
 from libkv.engine.types cimport S_EMBEDDED, Arg, Ctx, Reply, Session
 from libkv.structures.buffer cimport Buffer, buffer_free, buffer_init
 
 
 cdef bint apply(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef Command* cmd = command_find(argv[0].p, argv[0].n)
+    cdef Command* cmd = command_named(c.session, argv[0].p, argv[0].n)
     if arg_is(&argv[0], b"multi", 5) or arg_is(&argv[0], b"exec", 4):
         return True
+    if cmd != NULL and cmd.flags & CMD_CONTAINER and argc > 1:
+        cmd = command_sub(cmd, argv[1].p, argv[1].n)
     if cmd == NULL or cmd.fn == NULL or (cmd.arity > 0 and argc != cmd.arity) or argc < -cmd.arity:
         return False
     call_execute(c, cmd, argv, argc, r)

@@ -596,7 +596,8 @@ cdef int value_events(const char* p, size_t n) noexcept nogil:
 
 
 cdef int value_events_print(int bits, char* out) noexcept nogil:
-    """Redis's order: A or the single classes and n, then K, E and m."""
+    """Redis's order: A or the single classes and n, then K, E and m.  Beside A, Redis 7.0 obeys n and does not tell it:
+    it stands at the end, since this text is what is kept, and CONFIG GET leaves it out."""
     cdef int n = 0
     cdef int k
     if bits & EVENTS_ALL == EVENTS_ALL:
@@ -615,5 +616,8 @@ cdef int value_events_print(int bits, char* out) noexcept nogil:
         n += 1
     if bits & EVENT_MISS:
         out[n] = b"m"
+        n += 1
+    if bits & EVENTS_ALL == EVENTS_ALL and bits & EVENT_NEW:
+        out[n] = b"n"
         n += 1
     return n

@@ -11,12 +11,13 @@ from libc.string cimport strlen
 from libkv.commands.connection cimport Transport, client_line
 from libkv.engine.lock cimport lock_give, lock_take
 from libkv.engine.parser cimport Parser
-from libkv.engine.session cimport session_data, session_free, session_new
-from libkv.engine.types cimport S_CLOSE_AFTER, S_CLOSE_ASAP, Session
+from libkv.engine.push cimport push_class
+from libkv.engine.session cimport session_data, session_free, session_new, session_resume
+from libkv.engine.types cimport S_BLOCKED, S_CLOSE_AFTER, S_CLOSE_ASAP, S_PAUSED, S_RESUME, Session
 from libkv.store cimport StoreCore
 from libkv.structures.buffer cimport Buffer, buffer_free, buffer_init
 
-from libkv.errors import StoreClosed
+from libkv.errors import ResponseError, StoreClosed
 
 cdef extern from "<unistd.h>" nogil:
     ssize_t write(int, const void*, size_t)
@@ -97,12 +98,26 @@ cdef class ByteSession:
             lock_give(self.s.kv)
         return goes_on
 
+    def resume(self):
+        """Runs what has come while the session waited, when it waits no longer; returns as feed does."""
+        cdef bint goes_on = True
+        if self.s == NULL:
+            return False
+        if self.s.flags & S_RESUME and not self.s.flags & (S_CLOSE_ASAP | S_CLOSE_AFTER):
+            with nogil:
+                goes_on = session_resume(self.s)
+        return goes_on
+
     def take(self, size_t in_flight):
         """The replies that have come together; in_flight: bytes that are still to be sent from earlier."""
         cdef Buffer out
         buffer_init(&out)
         if self.s == NULL:
             return b""
+        try:
+            self.store.settle()         # what the replies tell is as durable as `appendfsync` says
+        except ResponseError:
+            return b""                  # it can't be: the server ends
         with nogil:
             lock_take(self.s.kv)
             out = self.s.out
@@ -126,6 +141,21 @@ cdef class ByteSession:
     def ending(self):
         """Whether it is to be closed when the replies are out."""
         return self.s == NULL or (self.s.flags & (S_CLOSE_ASAP | S_CLOSE_AFTER)) != 0
+
+    @property
+    def waits(self):
+        """Whether it waits for a key or the end of a pause."""
+        return self.s != NULL and (self.s.flags & (S_BLOCKED | S_PAUSED)) != 0
+
+    @property
+    def output_limits(self):
+        """client-output-buffer-limit of its class: hard and soft limit in bytes (0: none), seconds above the soft one."""
+        cdef int kind
+        if self.s == NULL:
+            return 0, 0, 0
+        kind = push_class(self.s)
+        return (self.store.kv.settings.client_output_hard[kind], self.store.kv.settings.client_output_soft[kind],
+                self.store.kv.settings.client_output_soft_seconds[kind])
 
     @property
     def unread(self):

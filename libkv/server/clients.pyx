@@ -23,19 +23,28 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset, strcmp, strerror, strlen
 
 from libkv.commands.connection cimport client_line
+from libkv.engine.blocking cimport blocking_expire
+from libkv.engine.eviction cimport S_EVICTED
 from libkv.engine.lock cimport lock_give, lock_take
 from libkv.engine.parser cimport Parser
-from libkv.engine.session cimport session_data, session_free, session_new
+from libkv.engine.push cimport push_class
+from libkv.engine.session cimport session_data, session_free, session_new, session_resume, session_unread
 from libkv.engine.store cimport kv_cron
-from libkv.engine.types cimport S_ATTACK, S_CLOSE_AFTER, S_CLOSE_ASAP, S_UNIX
+from libkv.engine.types cimport S_ATTACK, S_BLOCKED, S_CLOSE_AFTER, S_CLOSE_ASAP, S_PAUSED, S_RESUME, S_UNIX
+from libkv.persistence.durable cimport Durable, durable_of
+from libkv.persistence.journal cimport journal_flush, journal_hold, journal_reached, journal_take, journal_unhold
 from libkv.server.listen cimport LISTEN_UNIX
 from libkv.server.logqueue cimport (
-    LOG_LINE, LOG_VERBOSE, LOG_WARNING, logqueue_add, logqueue_wants,
+    LOG_LINE, LOG_NOTICE, LOG_VERBOSE, LOG_WARNING, logqueue_add, logqueue_wants,
 )
 from libkv.server.loop cimport (
-    CONN_CLOSING, CONN_SENDING, Received, loop_close, loop_in_flight, loop_send, loop_timer, loop_wake,
+    CONN_CLOSING, CONN_SENDING, Received, kv_atomic_swap, loop_close, loop_in_flight, loop_send, loop_timer, loop_wake,
 )
+from libkv.structures.alloc cimport UNLIKELY
 from libkv.structures.buffer cimport buffer_add, buffer_free, buffer_init, buffer_trim
+
+cdef extern from "<unistd.h>" nogil:
+    int close(int)
 
 cdef extern from "<sys/socket.h>" nogil:
     struct sockaddr:
@@ -77,7 +86,7 @@ cdef extern from "<arpa/inet.h>" nogil:
 
 cdef enum:
     KEEP_OUT = 16384            # bytes of a client's output buffer that are kept once it is sent
-    KEEP_OUT_FEW = 262144       # the same while there are at most FEW clients: large pages faulted in anew cost more
+    KEEP_OUT_FEW = 1048576      # the same while there are at most FEW clients: large pages faulted in anew cost more
     FEW = 256
     IDLE_MS = 2000              # after so long without a command a client's buffers are given back
 
@@ -237,27 +246,51 @@ cdef void client_kick(Session* session) noexcept nogil:
         c.kicked = True
         c.next_kicked = c.server.kicked
         c.server.kicked = c
-        loop_wake(&c.server.loop)
+        if pthread_equal(pthread_self(), c.server.thread):
+            c.server.own_kicks = True       # the round that this thread is in collects it
+        else:
+            loop_wake(&c.server.loop)
+
+
+cdef Client* client_of(Session* session) noexcept nogil:
+    return (<Carrier*>session.transport).client if session.kick == client_kick else NULL
+
+
+cdef void client_data(Server* s, Client* c, const char* p, size_t n) noexcept nogil:
+    s.received += n
+    s.reads += 1
+    if c.ending or c.conn.state & CONN_CLOSING:
+        return
+    client_touch(c)
+    if not session_data(c.session, p, n):
+        c.ending = True
+        server_log_protocol_error(s, c)
+    elif session_unread(c.session) > <uint64_t>s.kv.settings.client_query_buffer_limit:
+        c.ending = True
+        server_log_client(s, LOG_WARNING, b"Closing client that reached max query buffer length: ", c.session)
+        loop_close(&s.loop, &c.conn)
+
+
+cdef inline void busy_end(Server* s) noexcept nogil:
+    """The long script is over (server/busy)."""
+    if UNLIKELY(s.busy_fd != 0):
+        close(s.busy_fd)
+        s.busy_fd = 0
 
 
 cdef void server_on_data(void* host, Received* batch, int n) noexcept nogil:
     cdef Server* s = <Server*>host
     cdef Client* c
     cdef int i
+    s.batch = batch
+    s.batch_n = n
     for i in range(n):
         c = <Client*>batch[i].conn
-        s.received += batch[i].n
-        s.reads += 1
-        if c.ending or c.conn.state & CONN_CLOSING:
-            continue
-        client_touch(c)
-        if not session_data(c.session, batch[i].p, batch[i].n):
-            c.ending = True
-            server_log_protocol_error(s, c)
-        elif c.session.unread.n > <uint64_t>s.kv.settings.client_query_buffer_limit:
-            c.ending = True
-            server_log_client(s, LOG_WARNING, b"Closing client that reached max query buffer length: ", c.session)
-            loop_close(&s.loop, &c.conn)
+        s.batch_at = i
+        if UNLIKELY(c == NULL):
+            continue                    # done already, during a long script (server/busy)
+        client_data(s, c, batch[i].p, batch[i].n)
+    s.batch = NULL
 
 
 cdef void server_on_eof(void* host, Conn* conn) noexcept nogil:
@@ -283,9 +316,10 @@ cdef void server_on_error(void* host, Conn* conn, int error) noexcept nogil:
 
 
 cdef void client_check_pending(Server* s, Client* c, size_t pending) noexcept nogil:
-    """client-output-buffer-limit of normal clients; lock held."""
-    cdef int64_t hard = s.kv.settings.client_output_hard[0]
-    cdef int64_t soft = s.kv.settings.client_output_soft[0]
+    """client-output-buffer-limit; lock held."""
+    cdef int kind = push_class(c.session)
+    cdef int64_t hard = s.kv.settings.client_output_hard[kind]
+    cdef int64_t soft = s.kv.settings.client_output_soft[kind]
     if hard and pending >= <uint64_t>hard:
         c.session.flags |= S_CLOSE_ASAP
         client_log_limit(s, c)
@@ -307,6 +341,17 @@ cdef void client_log_limit(Server* s, Client* c) noexcept nogil:
     buffer_free(&line)
 
 
+cdef void client_log_evicted(Server* s, Client* c) noexcept nogil:
+    """Lock held; once."""
+    cdef Buffer line
+    c.session.flags &= ~<uint32_t>S_EVICTED
+    buffer_init(&line)
+    buffer_add(&line, b"Evicting client: ", 17)
+    client_line(c.session, 0, &line)
+    logqueue_add(&s.log, LOG_NOTICE, line.p, line.n)
+    buffer_free(&line)
+
+
 cdef void client_prepare(Server* s, Client* c) noexcept nogil:
     """Takes what is to be sent; lock held."""
     cdef Session* session = c.session
@@ -318,9 +363,12 @@ cdef void client_prepare(Server* s, Client* c) noexcept nogil:
     if session.flags & S_CLOSE_AFTER:
         c.ending = True
     c.close_now = (session.flags & S_CLOSE_ASAP) != 0
+    if UNLIKELY(session.flags & S_EVICTED):
+        client_log_evicted(s, c)
     if session.out.n:
-        if c.conn.state & CONN_SENDING:
+        if c.conn.state & CONN_SENDING or c.held:
             c.more = True
+            in_flight += c.flight.n if c.held else 0
         else:
             b = c.flight
             c.flight = session.out
@@ -338,9 +386,16 @@ cdef void server_on_round(void* host) noexcept nogil:
     cdef Server* s = <Server*>host
     cdef Kv* kv = s.kv
     cdef Client* c
-    if s.dirty == NULL:
+    cdef Durable* d = durable_of(kv)
+    cdef uint64_t offset
+    cdef uint32_t sending = 0
+    busy_end(s)
+    if s.dirty == NULL and not s.own_kicks:
         return
     lock_take(kv)
+    s.own_kicks = False
+    if UNLIKELY(kv.n_blocked != 0 or kv.pause_until != 0):
+        server_expire_waits(s)
     server_collect_kicked(s)
     kv.stats.connections += s.accepted
     kv.stats.rejected_connections += s.rejected
@@ -350,8 +405,14 @@ cdef void server_on_round(void* host) noexcept nogil:
     c = s.dirty
     while c != NULL:
         client_prepare(s, c)
+        sending += c.to_send != 0
         c = c.next_dirty
+    offset = journal_take(kv)           # of all that these replies may tell
     lock_give(kv)
+    if offset:
+        journal_flush(d)
+        if sending == 0 or not journal_hold(d, offset, sending):
+            offset = 0
     s.accepted = s.rejected = s.received = s.reads = s.writes = 0
     while s.dirty != NULL:
         c = s.dirty
@@ -359,20 +420,89 @@ cdef void server_on_round(void* host) noexcept nogil:
         c.dirty = False
         if c.close_now:
             loop_close(&s.loop, &c.conn)
+        elif c.to_send and offset:
+            client_hold(s, c, offset)
         elif c.to_send:
             loop_send(&s.loop, &c.conn, c.flight.p, c.to_send)
-        elif c.ending and not c.conn.state & CONN_SENDING:
+        elif c.ending and not c.conn.state & CONN_SENDING and not c.held:
             loop_close(&s.loop, &c.conn)
+    while s.resumes != NULL:
+        c = s.resumes
+        s.resumes = c.next_resume
+        c.resume = False
+        if not c.ending and not c.conn.state & CONN_CLOSING:
+            client_resume(s, c)
+        busy_end(s)
+
+
+cdef void client_hold(Server* s, Client* c, uint64_t offset) noexcept nogil:
+    c.held = True
+    c.session.durable_at = offset
+    c.next_held = NULL
+    if s.held == NULL:
+        s.held = c
+    else:
+        s.held_last.next_held = c
+    s.held_last = c
+
+
+cdef void server_release_held(Server* s) noexcept nogil:
+    cdef Durable* d = durable_of(s.kv)
+    cdef uint64_t reached
+    cdef uint32_t n = 0
+    cdef Client* c
+    if s.held == NULL:
+        return
+    reached = journal_reached(d)
+    while s.held != NULL and s.held.session.durable_at <= reached:
+        c = s.held
+        s.held = c.next_held
+        c.held = False
+        n += 1
+        if not c.conn.state & CONN_CLOSING:
+            loop_send(&s.loop, &c.conn, c.flight.p, c.flight.n)
+    journal_unhold(d, n)
+
+
+cdef void client_resume(Server* s, Client* c) noexcept nogil:
+    """Runs what a client has sent while it waited."""
+    if not session_resume(c.session):
+        c.ending = True
+        server_log_protocol_error(s, c)
+    c.more = True                       # the reply it waited for may be on its way still, and is not the last
+    client_touch(c)
+    s.loop.again = True
+
+
+cdef void server_expire_waits(Server* s) noexcept nogil:
+    """Answers those whose time to wait is over, and sets the timer for the next; lock held."""
+    cdef int64_t at = blocking_expire(s.kv)
+    # a fixed clock has nothing to do with the loop's: then the cron does it
+    loop_timer(&s.loop, WAITS_TIMER, 0 if s.kv.clock_fixed else at)
 
 
 cdef void server_collect_kicked(Server* s) noexcept nogil:
     """Lock held."""
     cdef Client* c
-    while s.kicked != NULL:
+    cdef Client* resumes = NULL
+    cdef Client* last = NULL
+    while s.kicked != NULL:             # the latest first
         c = s.kicked
         s.kicked = c.next_kicked
         c.kicked = False
         client_touch(c)
+        if UNLIKELY(c.session.flags & S_RESUME) and not c.resume:
+            c.resume = True
+            c.next_resume = resumes
+            resumes = c
+            if last == NULL:
+                last = c
+    if UNLIKELY(resumes != NULL):
+        if s.resumes == NULL:
+            s.resumes = resumes
+        else:
+            s.resumes_last.next_resume = resumes
+        s.resumes_last = last
 
 
 cdef void server_on_wake(void* host) noexcept nogil:
@@ -380,6 +510,9 @@ cdef void server_on_wake(void* host) noexcept nogil:
     lock_take(s.kv)
     server_collect_kicked(s)
     lock_give(s.kv)
+    server_release_held(s)
+    if UNLIKELY(durable_of(s.kv) != NULL and durable_of(s.kv).fatal):
+        kv_atomic_swap(&s.stopping, 1)  # what was answered can't be kept any more: redis-server exits here
 
 
 cdef void server_on_sent(void* host, Conn* conn) noexcept nogil:
@@ -405,6 +538,8 @@ cdef void server_on_closed(void* host, Conn* conn) noexcept nogil:
         while at[0] != c:
             at = &at[0].next_dirty
         at[0] = c.next_dirty
+    if c.held:
+        client_unhold(s, c)
     lock_take(s.kv)
     c.session.kick = NULL
     c.session.transport = NULL
@@ -420,6 +555,23 @@ cdef void server_on_closed(void* host, Conn* conn) noexcept nogil:
     s.n_clients -= 1
 
 
+cdef void client_unhold(Server* s, Client* c) noexcept nogil:
+    """A client that goes before its replies may."""
+    cdef Client* before = NULL
+    cdef Client* at = s.held
+    while at != c:
+        before = at
+        at = at.next_held
+    if before == NULL:
+        s.held = c.next_held
+    else:
+        before.next_held = c.next_held
+    if s.held_last == c:
+        s.held_last = before
+    c.held = False
+    journal_unhold(durable_of(s.kv), 1)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # the cron
 
@@ -428,10 +580,10 @@ cdef void client_cron(Server* s, Client* c, int64_t now_ms) noexcept nogil:
     cdef int64_t idle = s.kv.mono // 1000 - c.session.last_ms
     if c.conn.state & CONN_CLOSING:
         return
-    if s.kv.settings.timeout and idle > s.kv.settings.timeout * 1000:
+    if s.kv.settings.timeout and idle > s.kv.settings.timeout * 1000 and not c.session.flags & (S_BLOCKED | S_PAUSED):
         server_log(s, LOG_VERBOSE, b"Closing idle client")
         loop_close(&s.loop, &c.conn)
-    elif c.soft_since_ms and now_ms - c.soft_since_ms > s.kv.settings.client_output_soft_seconds[0] * 1000:
+    elif c.soft_since_ms and now_ms - c.soft_since_ms > s.kv.settings.client_output_soft_seconds[push_class(c.session)] * 1000:
         lock_take(s.kv)
         client_log_limit(s, c)
         lock_give(s.kv)
@@ -448,10 +600,16 @@ cdef void client_cron(Server* s, Client* c, int64_t now_ms) noexcept nogil:
 
 cdef void server_on_timer(void* host, int timer) noexcept nogil:
     cdef Server* s = <Server*>host
-    cdef int64_t again = kv_cron(s.kv)
+    cdef int64_t again
     cdef int64_t now_ms = s.loop.now_us // 1000
     cdef uint32_t n
     cdef Conn* conn
+    lock_take(s.kv)
+    server_expire_waits(s)
+    lock_give(s.kv)
+    if timer == WAITS_TIMER:
+        return
+    again = kv_cron(s.kv)
     if again < 1:
         again = 1
     # every slot once a second

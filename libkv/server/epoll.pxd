@@ -20,3 +20,5 @@ cdef int epoll_watch_fd(Loop* l, int fd) noexcept nogil
 cdef void epoll_unwatch_fd(Loop* l, int fd) noexcept nogil
 cdef void epoll_run_once(Loop* l, int64_t timeout_us, int64_t spin_us) noexcept nogil
     # one iteration.  timeout_us: longest wait, negative = until something happens; timers shorten it.
+cdef void epoll_accept_now(Loop* l, int i) noexcept nogil
+    # takes the connections that wait at listener i, outside the loop's own iteration (server/busy)

@@ -301,6 +301,10 @@ cdef void epoll_accept_ready(Loop* l, Epoll* e, int i) noexcept nogil:
             l.on.on_closed(l.on.host, c)
 
 
+cdef void epoll_accept_now(Loop* l, int i) noexcept nogil:
+    epoll_accept_ready(l, <Epoll*>l.backend, i)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # sending
 

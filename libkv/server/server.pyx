@@ -15,7 +15,10 @@ from libc.string cimport strcmp
 from libkv.engine.config cimport config_hook_add, config_hook_remove, config_id, config_text_set, config_value
 from libkv.engine.lock cimport lock_give, lock_take
 from libkv.engine.types cimport Kv
-from libkv.server.clients cimport CRON, Server, clients_host, pthread_t, server_log
+from libkv.persistence.durable cimport durable_add_waker, durable_of, durable_remove_waker
+from libkv.persistence.journal cimport journal_sync_all
+from libkv.server.busy cimport busy_leave, busy_serve
+from libkv.server.clients cimport CRON, Server, clients_host, pthread_t, server_log, server_release_held
 from libkv.server.epoll cimport (
     epoll_close_all, epoll_forget, epoll_listen, epoll_listen_stop, epoll_open, epoll_run_once, epoll_shut,
 )
@@ -73,17 +76,20 @@ cdef void* server_main(void* host) noexcept nogil:
         if kv_atomic_get(&s.fresh_ready):
             take_fresh(s)
         epoll_run_once(&s.loop, -1, s.kv.settings.spin_us if s.spin_us < 0 else s.spin_us)
-    if s.kv.shutdown_asked:
-        server_log(s, LOG_WARNING, b"User requested shutdown...")
     # what is ready goes out; nobody new comes in
     epoll_listen_stop(&s.loop)
     for i in range(s.n_listeners):
         close(s.listeners[i])
     s.n_listeners = 0
     epoll_run_once(&s.loop, 0, 0)
+    if s.held != NULL and journal_sync_all(durable_of(s.kv)):
+        server_release_held(s)
+        epoll_run_once(&s.loop, 0, 0)
     epoll_close_all(&s.loop)
+    durable_remove_waker(s.kv, &s.waker)
     lock_take(s.kv)
     config_hook_remove(s.kv, s)
+    busy_leave(s)
     if s.kv.server == s:
         s.kv.server = NULL
     lock_give(s.kv)
@@ -93,6 +99,15 @@ cdef void* server_main(void* host) noexcept nogil:
     kv_atomic_swap(&s.ended, 1)
     write(s.end_fd, &one, 8)
     return NULL
+
+
+cdef void server_wake(void* host) noexcept nogil:
+    """The journal's keeper: held replies may go."""
+    loop_wake(&(<Server*>host).loop)
+
+
+cdef void server_log_durable(void* host, int level, const char* text) noexcept nogil:
+    server_log(<Server*>host, level, text)
 
 
 cdef int server_thread(Server* s) noexcept nogil:
@@ -305,9 +320,15 @@ cdef class NativeServer:
             if self.s.kv.server == NULL:
                 self.s.kv.server = self.s
             lock_give(self.s.kv)
+            busy_serve(self.s)
         loop_timer(&self.s.loop, CRON, 1)
+        self.s.waker.wake = server_wake
+        self.s.waker.log = server_log_durable
+        self.s.waker.arg = self.s
+        durable_add_waker(self.s.kv, &self.s.waker)
         error = server_thread(self.s)
         if error:
+            durable_remove_waker(self.s.kv, &self.s.waker)
             self.store.leave()
             raise OSError(error, "the server's thread can't be started")
         self.started = True

@@ -303,7 +303,7 @@ class TlsServer:
         self._poll.modify(client.sock, events)
 
     def _check_output(self, client: _Client) -> None:
-        hard, soft, seconds = limits(self._store)["output"]
+        hard, soft, seconds = client.session.output_limits
         pending = len(client.plain) + len(client.cipher)
         now = time.monotonic()
         if soft and pending >= soft:
@@ -322,13 +322,15 @@ class TlsServer:
     def _kicked(self) -> None:
         """Another thread has ended a session, or given it something to send."""
         for client in list(self._clients.values()):
+            if not client.ending and not client.session.resume():
+                client.ending = True
             self._send(client)
 
     def _sweep(self) -> None:
         """Once a second: silence, soft limits, handshakes that never end."""
         timeout = limits(self._store)["timeout"]
         for client in list(self._clients.values()):
-            if timeout and client.session.idle > timeout:
+            if timeout and client.session.idle > timeout and not client.session.waits:
                 self._native.log(_VERBOSE, "Closing idle client")
                 self._close(client)
             elif not client.shaken and time.monotonic() - client.began > 10:

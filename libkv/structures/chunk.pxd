@@ -34,6 +34,7 @@ cdef struct List:
     uint64_t chunks
 
 cdef List* chunks_of_entries(Heap* h, const char* p, size_t n, uint64_t count, bint front) noexcept nogil
+cdef int chunks_add(Heap* h, List* chain, const char* p, size_t n, uint32_t count) noexcept nogil      # a full chunk at the tail
 cdef List* chunks_copy(Heap* h, List* chain) noexcept nogil
 cdef int chunks_push(Heap* h, List* chain, const char* p, size_t n, bint front, int fill) noexcept nogil
 cdef void chunks_drop(Heap* h, List* chain, bint front, uint64_t count) noexcept nogil

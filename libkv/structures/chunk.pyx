@@ -184,6 +184,19 @@ cdef List* chunks_of_entries(Heap* h, const char* p, size_t n, uint64_t count, b
     return chain
 
 
+cdef int chunks_add(Heap* h, List* chain, const char* p, size_t n, uint32_t count) noexcept nogil:
+    """These n bytes of entries as one more chunk at the tail, without room to spare; 0 or -1."""
+    cdef Chunk* c = chunk_new(h, n)
+    if c == NULL:
+        return -1
+    memcpy(chunk_data(c), p, n)
+    c.end = <uint32_t>n
+    c.count = count
+    chunk_link(chain, c, NULL)
+    chain.count += count
+    return 0
+
+
 cdef List* chunks_copy(Heap* h, List* chain) noexcept nogil:
     """An equal chain, or NULL."""
     cdef List* copy = chunks_new(h)

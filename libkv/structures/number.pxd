@@ -30,6 +30,8 @@ cdef int number_print_long_double(char* out, long double v) noexcept nogil
 cdef bint number_parse_double(const char* p, size_t n, double* v) noexcept nogil
 # As Redis reads the bound of a score range: leading space, the empty text (0) and overflow are accepted; text ends at a NUL.
 cdef bint number_parse_bound(const char* p, size_t n, double* v) noexcept nogil
+# As Redis reads what SORT sorts by: as a bound, but without overflow and underflow.
+cdef bint number_parse_weight(const char* p, size_t n, double* v) noexcept nogil
 # As Redis reads INCRBYFLOAT's operands: as number_parse_double, but less than 5120 bytes (and NaN passes).
 cdef bint number_parse_long_double(const char* p, size_t n, long double* v) noexcept nogil
 

@@ -117,6 +117,12 @@ cdef bint number_parse_bound(const char* p, size_t n, double* v) noexcept nogil:
     return parse_short(p, n, v) or parse_any(p, n, v, &whole, &range_error)
 
 
+cdef bint number_parse_weight(const char* p, size_t n, double* v) noexcept nogil:
+    cdef bint whole = False
+    cdef bint range_error = False
+    return parse_short(p, n, v) or (parse_any(p, n, v, &whole, &range_error) and not range_error)
+
+
 cdef bint number_parse_long_double(const char* p, size_t n, long double* v) noexcept nogil:
     cdef char text[LONG_DOUBLE_TEXT]
     cdef char* end = NULL

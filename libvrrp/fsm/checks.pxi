@@ -111,6 +111,7 @@ cdef void receive(CNode* node, CRouter* r, const CAdvert* a) noexcept nogil:
     r.received += 1
     if a.priority == 0:
         r.zero_received += 1
+        r.heard = HEARD_ZERO
         given = IN_ADVERT_ZERO
     elif r.state == MASTER:
         if sender_wins(r, a):
@@ -119,10 +120,12 @@ cdef void receive(CNode* node, CRouter* r, const CAdvert* a) noexcept nogil:
             given = IN_ADVERT_LOWER if r.answer_lower else IN_ADVERT_LOWER_QUIET
     elif a.priority >= r.effective or not r.preempt:
         r.preempt_at = NEVER
+        r.heard = HEARD_NOTHING
         given = IN_ADVERT_KEEP
     else:
         if r.preempt_at == NEVER:
             r.preempt_at = now + r.preempt_delay_ns
+        r.heard = HEARD_LOWER
         if now >= r.preempt_at:
             return
         given = IN_ADVERT_HOLD

@@ -23,6 +23,7 @@ DROPS = (
     "not a peer",
     "router stopped or faulty",
 )
+REASONS = ("not master", "priority", "preempted", "master no response")  # RFC 6527: NewMasterReason
 FAULTS = ("link", "tracker", "address", "hung", "group")
 
 

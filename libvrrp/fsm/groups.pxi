@@ -39,6 +39,7 @@ cdef void startup(CNode* node, CRouter* r) noexcept nogil:
     if r.started:
         return
     r.started = 1
+    r.started_at = node.now
     if r.faults:
         fire(node, r, IN_FAULT, NULL)
         return

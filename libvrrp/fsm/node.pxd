@@ -139,6 +139,11 @@ cdef enum:     # Timer
     TIMER_DELETE
     TIMER_COUNT
 
+cdef enum:     # why a backup's timer may end
+    HEARD_NOTHING
+    HEARD_ZERO              # the master resigned
+    HEARD_LOWER             # a lower master, whose adverts are discarded
+
 cdef enum:
     ROW_OPERATIONS = 8
     LATENESS_BUCKETS = 64
@@ -231,6 +236,9 @@ cdef struct CRouter:
     uint8_t delayed         # announcements after the delay are still to come
     uint8_t last_cause
     uint8_t last_from
+    uint8_t heard           # since the master-down timer was set: HEARD_
+    uint8_t reason          # why it became master last, in the order of REASONS in events.py
+    int64_t started_at
     uint8_t[16] primary
     uint8_t[16] master
     uint8_t master_known

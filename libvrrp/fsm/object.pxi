@@ -308,6 +308,8 @@ cdef class Node:
             "lease_ns": r.lease_ns if r.leased else None,
             "last_transition": transition,
             "became_master": r.transitions,
+            "new_master_reason": ev.REASONS[r.reason if r.state == MASTER else 0],
+            "started_at_ns": r.started_at if r.started else None,
             "adverts_received": r.received,
             "adverts_sent": r.sent,
             "priority_zero_received": r.zero_received,

@@ -113,6 +113,7 @@ cdef void forget(CRouter* r) noexcept nogil:
     r.master_priority = 0
     r.learnt_ns = r.interval_ns
     r.preempt_at = NEVER
+    r.heard = HEARD_NOTHING
 
 
 cdef void cancel(CRouter* r) noexcept nogil:
@@ -186,6 +187,13 @@ cdef void operate(CNode* node, CRouter* r, int operation, const CAdvert* a) noex
         emit(node, r, ACT_CONFLICT, 0, 0)
 
 
+cdef uint8_t master_reason(const CRouter* r, int given) noexcept nogil:
+    """RFC 6527's vrrpv3StatisticsNewMasterReason: 1 priority, 2 preempted, 3 masterNoResponse."""
+    if given != IN_MASTER_DOWN or r.heard == HEARD_ZERO:
+        return 1
+    return 2 if r.heard == HEARD_LOWER else 3
+
+
 cdef bint fire(CNode* node, CRouter* r, int given, const CAdvert* a) noexcept nogil:
     """Applies the row for (the router's state, input); False when there is none."""
     cdef CRow* row = &node.table[r.state][given]
@@ -199,6 +207,7 @@ cdef bint fire(CNode* node, CRouter* r, int given, const CAdvert* a) noexcept no
         emit(node, r, ACT_TRANSITION, r.state * 16 + row.next, given)
         if row.next == MASTER:
             r.transitions += 1
+            r.reason = master_reason(r, given)
             r.repairs = 0
             set_timer(r, TIMER_MASTER_DOWN, NEVER)
             r.wants = 0

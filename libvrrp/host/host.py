@@ -22,6 +22,7 @@ from libvrrp.errors import CapabilityError, ConfigError, VrrpError
 from libvrrp.fsm import Node
 from libvrrp.fsm.node import identity, placement
 from libvrrp.host.filter import AddressFilter
+from libvrrp.host.trackers import Trackers
 from libvrrp.host.vmac import VirtualMacs
 from libvrrp.host.worker import KIND, Worker
 
@@ -34,6 +35,7 @@ class Notice(NamedTuple):
     kind: "TRANSITION" (details old, new, cause), "STOP_SCRIPT" (details id: answer with script_done), "CONFLICT",
     "DROPPED" (details reason), "ADDRESS" (details errno: the kernel refused a change), "LINK" (details up), "SOCKET",
     "BFD_SOCKET" (details errno), "NETLINK_LOST", "BFD" (details old, new, diagnostic),
+    "REMOVED" (details port, process: who deleted a master's address; process is None when it is no longer there),
     "REFUSED" (details field, reason: a datagram that is no advert; at most one in 10 s).
     at: ns of the monotonic clock.  name: the router, the interface or the BFD session.
     """
@@ -92,6 +94,8 @@ class Host:
         self._kept: list[Notice] = []
         self._vmacs = VirtualMacs()
         self._filter = AddressFilter()
+        self._trackers = Trackers(self.tracker)
+        self._changing = threading.RLock()  # a reload exchanges the worker
         self._worker = Worker(Node(config), self._told, guardian, hang_timeout)
         self._thread: threading.Thread | None = None
         self._toucher: asyncio.Task[None] | None = None
@@ -120,6 +124,7 @@ class Host:
         self._start_thread()
         atexit.register(self.stop)
         self._apply(KIND["start"])
+        self._trackers.require(self.config.trackers)
 
     def _start_thread(self) -> None:
         self._thread = threading.Thread(target=self._run, name="libvrrp", daemon=True)
@@ -135,6 +140,14 @@ class Host:
         if self._thread is None or self._closed or os.getpid() != self._owner:
             raise VrrpError("only a Host that runs can take a new configuration")
         Worker(Node(config), self._told, False, 0.0)  # what it would refuse, it refuses here
+        with self._changing:
+            self._exchange(config)
+        self._trackers.require(config.trackers)
+        os.eventfd_write(self._told, 1)
+
+    def _exchange(self, config: Config) -> None:
+        """The rest of a reload, with the lock held."""
+        assert self._thread is not None
         self._vmacs.require(config.routers)
         old, node = self._worker, self._worker.node
         new = {router.name: router for router in config.routers}
@@ -157,7 +170,6 @@ class Host:
         self._worker.prepare()
         self._worker.carry_out([action for action in actions if action.kind != "DELETE"])
         self._start_thread()
-        os.eventfd_write(self._told, 1)
 
     def _run(self) -> None:
         if self._realtime:
@@ -175,6 +187,7 @@ class Host:
             return  # a fork of the application must not take its parent's addresses away
         self._closed = True
         atexit.unregister(self.stop)
+        self._trackers.require(())
         if self._thread is not None:
             self._apply(KIND["stop"])
             end = time.monotonic() + timeout
@@ -227,15 +240,24 @@ class Host:
         return self._worker.node.state(router)
 
     def status(self) -> dict[str, Any]:
-        """All counters and states as plain values: Node.status, with interfaces, guardian and refused settings."""
-        return self._worker.status() | {
-            "refused_settings": [*self.refused, *self._vmacs.refused, *self._filter.refused]
-        }
+        """All counters and states as plain values: Node.status, with interfaces, guardian, refused settings, and
+        what is wrong with trackers."""
+        self._check_owner()
+        with self._changing:
+            return self._worker.status() | {
+                "refused_settings": [*self.refused, *self._vmacs.refused, *self._filter.refused],
+                "tracker_errors": self._trackers.errors(),
+            }
 
-    def _apply(self, kind: int, router: int = -1, value: int = 0, id: int = 0, address: str | None = None) -> None:
+    def _check_owner(self) -> None:
+        """A fork has no thread that would ever release the locks."""
         if os.getpid() != self._owner:
             raise VrrpError("this Host belongs to the process that made it, and this is a fork of that process")
-        self._worker.apply(kind, router, value, id, address)
+
+    def _apply(self, kind: int, router: int = -1, value: int = 0, id: int = 0, address: str | None = None) -> None:
+        self._check_owner()
+        with self._changing:
+            self._worker.apply(kind, router, value, id, address)
 
     def start_router(self, router: str) -> None:
         """Starts a router (with its sync group) again."""
@@ -253,10 +275,12 @@ class Host:
 
     def tracker(self, name: str, value: int) -> None:
         """A tracker's new result: script, process 0 = good; interface, BFD 1 = up; file: its number."""
-        number = self._worker.tracker(name)
-        if self.config.trackers[number].kind in ("script", "process"):
-            value = value == 0
-        self._apply(KIND["tracker"], number, value)
+        self._check_owner()
+        with self._changing:
+            number = self._worker.tracker(name)
+            if self.config.trackers[number].kind in ("script", "process"):
+                value = value == 0
+            self._apply(KIND["tracker"], number, value)
 
     def peer_down(self, address: str) -> None:
         """A BFD session to this address went from Up to Down."""
@@ -268,8 +292,10 @@ class Host:
 
     def notices(self) -> list[Notice]:
         """What happened since the last call."""
-        kept, self._kept = self._kept, []
-        return kept + [Notice(*item) for item in self._worker.notices()]
+        self._check_owner()
+        with self._changing:
+            kept, self._kept = self._kept, []
+            return kept + [Notice(*item) for item in self._worker.notices()]
 
     def fileno(self) -> int:
         """A descriptor that is readable when there are notices (for select, poll, epoll)."""

@@ -87,16 +87,40 @@ cdef bint needs_v4(const CInterface* device) noexcept nogil:
     return device.wanted[SOCKET_V4] or device.wanted[SOCKET_AH]
 
 
+cdef void tell_followers(CHost* h, int number, bint running) noexcept nogil:
+    """Trackers of kind "interface"."""
+    cdef CEvent e
+    cdef int i
+    if h.quiet:
+        return
+    for i in range(h.follow_count):
+        if h.follows[i].device != number or h.follows[i].told == running:
+            continue
+        h.follows[i].told = running
+        memset(&e, 0, sizeof(e))
+        e.kind, e.router, e.value = EV_TRACKER, h.follows[i].tracker, running
+        step_and_perform(h, &e)
+
+
 cdef void tell_link(CHost* h, int number) noexcept nogil:
-    """The machine's link is up when the interface exists, runs, and has the addresses its routers send from."""
+    """The machine's link is up when the interface exists, runs, and has the addresses its routers send from and the
+    macvlans that they need."""
     cdef CInterface* device = &h.interfaces[number]
     cdef CEvent e
+    cdef int slot
     cdef bint up = device.index != 0 and device.running
+    tell_followers(h, number, up)
+    for slot in range(h.place_count):
+        if h.places[slot].used and h.places[slot].vmac and h.node.routers[slot].interface == number:
+            if h.interfaces[h.places[slot].device].index == 0:
+                up = False                  # no macvlan, no place for the addresses
     if up and ((needs_v4(device) and not device.has_v4) or (device.wanted[SOCKET_V6] and not device.has_v6)):
         up = False
     if up == device.link or h.quiet:
         return
     device.link = up
+    if number >= h.node.interface_count:
+        return                              # no router sends there: it holds addresses, or a tracker follows it
     memset(&e, 0, sizeof(e))
     e.kind, e.interface, e.value = EV_LINK, number, up
     notice(h, NOTICE_LINK, number, up, 0, 0)
@@ -140,6 +164,14 @@ cdef const uint8_t* attribute(const uint8_t* at, size_t n, int kind, size_t* len
     return NULL
 
 
+cdef void lose_link(CHost* h, CInterface* device) noexcept nogil:
+    """The interface is gone; others may depend on it."""
+    close_sockets(h, device)
+    device.index = 0
+    device.running = 0
+    h.compare = 1
+
+
 cdef void link_message(CHost* h, const uint8_t* p, size_t n, bint gone) noexcept nogil:
     """RTM_NEWLINK, RTM_DELLINK.  An interface is found by its name, and then followed by its index: it may be renamed,
     and when it is deleted, the next one with the configured name takes its place."""
@@ -158,15 +190,15 @@ cdef void link_message(CHost* h, const uint8_t* p, size_t n, bint gone) noexcept
         if device.index == 0 and not gone and name != NULL and length <= 16:
             if strncmp(<const char*>name, device.name, 16) == 0:
                 device.index = message.ifi_index
+                h.guardian_stale = 1        # it would delete addresses by the old index
                 device.has_v4 = device.has_v6 = 0
                 h.compare = 1
         if device.index != message.ifi_index or device.index == 0:
             continue
         if gone:
-            close_sockets(h, device)
-            device.index = 0
-            device.running = 0
+            lose_link(h, device)
         else:
+            device.seen = 1
             device.running = (message.ifi_flags & IFF_UP) != 0 and (message.ifi_flags & IFF_RUNNING) != 0
             mac = attribute(p + 16, n - 16, IFLA_ADDRESS, &length)
             if mac != NULL and length == 6:
@@ -215,6 +247,26 @@ cdef bint dump(CHost* h, int type_, int kind) noexcept nogil:
     answered = read_dump(h, type_, kind)
     h.quiet = 0
     return answered
+
+
+cdef bint compare_links(CHost* h) noexcept nogil:
+    """Reads all links.  An interface that is not among them is gone, and then another one may have its name: that is
+    why there may be a second round."""
+    cdef int i, k
+    cdef bint again
+    for k in range(2):
+        again = False
+        for i in range(h.interface_count):
+            h.interfaces[i].seen = 0
+        if not dump(h, RTM_GETLINK, RTM_NEWLINK):
+            return False
+        for i in range(h.interface_count):
+            if h.interfaces[i].index != 0 and not h.interfaces[i].seen:
+                lose_link(h, &h.interfaces[i])
+                again = True
+        if not again:
+            break
+    return True
 
 
 cdef bint read_dump(CHost* h, int type_, int kind) noexcept nogil:
@@ -350,19 +402,20 @@ cdef void address_notice(CHost* h, const nlmsghdr* header, const uint8_t* p, siz
         address = attribute(p + 8, n - 8, IFA_ADDRESS, &length)
     if address == NULL or length != (4 if m.ifa_family == AF_INET else 16):
         return
-    h.compare = 1
-    if header.nlmsg_type != RTM_DELADDR or header.nlmsg_pid != 0:
-        return
-    for slot in range(h.place_count):
+    for slot in range(h.place_count if header.nlmsg_type == RTM_DELADDR else 0):
         for k in range(h.places[slot].vip_count):
             vip = &h.places[slot].vips[k]
             if (vip.family == 4) == (length == 4) and memcmp(vip.address, address, length) == 0:
-                if h.interfaces[vip.device].index == <int>m.ifa_index and h.places[slot].lease:
-                    h.compare = 0           # it expired: never repaired
-                    memset(&e, 0, sizeof(e))
+                if h.interfaces[vip.device].index != <int>m.ifa_index:
+                    continue
+                if header.nlmsg_pid != 0 and h.node.routers[slot].state == MASTER and not vip.foreign:
+                    notice(h, NOTICE_REMOVED, slot, <int>header.nlmsg_pid, 0, 0)
+                if header.nlmsg_pid == 0 and h.places[slot].lease:
+                    memset(&e, 0, sizeof(e))            # it expired: never repaired
                     e.kind, e.router = EV_EXPIRED, slot
                     step_and_perform(h, &e)
                     return
+    h.compare = 1
 
 
 cdef void read_monitor(CHost* h) noexcept nogil:
@@ -376,7 +429,7 @@ cdef void read_monitor(CHost* h) noexcept nogil:
         if n < 0:
             if errno == ENOBUFS:
                 notice(h, NOTICE_NETLINK_LOST, 0, 0, 0, 0)
-                dump(h, RTM_GETLINK, RTM_NEWLINK)
+                compare_links(h)
                 h.compare = 1
                 continue
             break

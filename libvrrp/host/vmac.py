@@ -12,9 +12,12 @@ Sysctls, recorded before and restored at the end unless somebody else changed th
     accept_ra=0, autoconf=0 on the macvlan        it has virtual addresses only
 """
 
+import contextlib
 import os
+import select
 import socket
 import struct
+import threading
 from pathlib import Path
 
 from libvrrp.config import Router
@@ -23,7 +26,7 @@ from libvrrp.packet import virtual_mac
 
 _NEWLINK, _DELLINK, _ERROR = 16, 17, 2
 _REQUEST_ACK, _CREATE_EXCL = 0x05, 0x600
-_UP = 1
+_UP, _LINKS = 1, 1  # IFF_UP, RTMGRP_LINK
 _ADDRESS, _NAME, _LINK, _LINKINFO, _AF_SPEC = 1, 3, 5, 18, 26
 _INFO_KIND, _INFO_DATA, _MACVLAN_MODE, _MODE_BRIDGE, _ADDR_GEN_MODE = 1, 2, 1, 4, 8
 
@@ -65,39 +68,82 @@ def _mac(name: str) -> str:
 
 
 class VirtualMacs:
-    """The macvlans of a Host, by name, and the sysctls as they were."""
+    """The macvlans of a Host, by name, and the sysctls as they were.
+
+    A macvlan goes with the interface below it.  A thread of its own (Python: it is not urgent, the routers are in Fault
+    meanwhile) hears of new interfaces and makes the macvlan again, or for the first time.
+    """
 
     def __init__(self) -> None:
         self._made: dict[str, str] = {}  # name -> interface below
         self._before: dict[str, tuple[str, str]] = {}  # path -> (before, ours)
         self.refused: list[str] = []
+        self._routers: tuple[Router, ...] = ()
+        self._lock = threading.RLock()
+        self._wake = -1
 
     def require(self, routers: tuple[Router, ...]) -> None:
         """Makes what the routers need and is not there.  Raises VrrpError for a name that something else has."""
-        for router in routers:
-            if router.use_vmac and router.device not in self._made:
-                self._make(router.device, router)
+        with self._lock:
+            for router in routers:
+                if router.use_vmac and router.device not in self._made:
+                    self._make(router.device, router)
+            self._routers = tuple(router for router in routers if router.use_vmac)
+        if self._routers and self._wake < 0:
+            self._wake = os.eventfd(0, os.EFD_CLOEXEC)
+            threading.Thread(target=self._follow, args=(self._wake,), name="libvrrp-links", daemon=True).start()
 
     def prune(self, routers: tuple[Router, ...]) -> None:
         """Removes what the routers do not need."""
         wanted = {router.device for router in routers if router.use_vmac}
-        for name in [name for name in self._made if name not in wanted]:
-            self._remove(name)
+        with self._lock:
+            for name in [name for name in self._made if name not in wanted]:
+                self._remove(name)
 
     def close(self) -> None:
         """Removes every macvlan and restores the sysctls."""
-        for name in list(self._made):
-            self._remove(name)
+        with self._lock:
+            self._routers = ()
+            for name in list(self._made):
+                self._remove(name)
+        if self._wake >= 0:
+            os.eventfd_write(self._wake, 1)
+            self._wake = -1
         for path, (before, ours) in self._before.items():
             file = Path(path)
             if file.exists() and file.read_text().strip() == ours:
                 file.write_text(before)
         self._before.clear()
 
+    def _follow(self, wake: int) -> None:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as s:
+            s.bind((0, _LINKS))
+            self._restore()
+            while wake not in select.select([s.fileno(), wake], [], [])[0]:
+                with contextlib.suppress(OSError):  # ENOBUFS: what was lost does not matter, all is looked at
+                    s.recv(65536)
+                self._restore()
+        os.close(wake)
+
+    def _restore(self) -> None:
+        """Makes what is wanted and not there."""
+        with self._lock:
+            for router in self._routers:
+                if _index(router.interface) and not _index(router.device):
+                    self._made.pop(router.device, None)
+                    try:
+                        self._make(router.device, router)
+                    except VrrpError as error:
+                        self._refuse(str(error))
+
+    def _refuse(self, what: str) -> None:
+        if what not in self.refused:
+            self.refused.append(what)
+
     def _make(self, name: str, router: Router) -> None:
         mac, below = virtual_mac(router.vrid, router.family), _index(router.interface)
         if not below:
-            self.refused.append(f"{name}: interface {router.interface} does not exist")
+            self._refuse(f"{name}: interface {router.interface} does not exist")
             return
         existing = _index(name)
         if existing:
@@ -112,6 +158,7 @@ class VirtualMacs:
         if number:
             raise VrrpError(f"router {router.name}: the macvlan {name} on {router.interface}: {os.strerror(number)}")
         self._made[name] = router.interface
+        self.refused = [what for what in self.refused if not what.startswith(f"{name}: ")]
         self._set(f"ipv4/conf/{router.interface}/arp_ignore", "1")
         self._set(f"ipv4/conf/{router.interface}/arp_announce", "2")
         for path, value in (
@@ -142,4 +189,4 @@ class VirtualMacs:
                 if restore:
                     self._before.setdefault(str(path), (before, value))
         except OSError as error:
-            self.refused.append(f"sysctl net.{what.replace('/', '.')}={value}: {error.strerror}")
+            self._refuse(f"sysctl net.{what.replace('/', '.')}={value}: {error.strerror}")

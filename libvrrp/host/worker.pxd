@@ -41,6 +41,7 @@ cdef struct CInterface:
     char[16] name
     int32_t index           # 0 while it does not exist
     uint8_t running
+    uint8_t seen            # in the dump that is being read
     uint8_t link            # what the machine was told
     uint8_t[3] wanted       # SOCKET_COUNT: which sockets its routers need
     uint8_t[6] mac
@@ -68,6 +69,7 @@ cdef struct CPlace:
     uint8_t pseudo
     uint8_t vmac            # multicast adverts leave with this source MAC
     uint8_t[6] mac
+    int32_t device          # interface number of the macvlan, or of the router's interface
     int32_t announcements   # still to be sent for each VIP
     uint64_t action
     int64_t claimed_at      # when a claim by another MAC was last told
@@ -87,6 +89,12 @@ cdef struct CBfd:
     int32_t device          # interface number of a link-local peer, or -1
     int32_t tracker         # the machine's tracker that follows the session, or -1
     int sender
+
+# A tracker that follows an interface's link.
+cdef struct CFollow:
+    int32_t device          # interface number
+    int32_t tracker         # the machine's number
+    int32_t told            # -1: nothing yet
 
 cdef struct CShared:
     uint8_t master
@@ -108,6 +116,7 @@ cdef enum:
     NOTICE_BFD              # router = session, argument = old state * 16 + new, cause = diagnostic
     NOTICE_BFD_SOCKET       # router = session, argument = errno
     NOTICE_REFUSED          # router = interface number, argument = Failure; at most one in 10 s
+    NOTICE_REMOVED          # router, argument = netlink port of who deleted an address of a master
 
 cdef struct CHost:
     CNode* node
@@ -115,6 +124,8 @@ cdef struct CHost:
     int32_t interface_count
     CPlace* places
     int32_t place_count
+    CFollow* follows
+    int32_t follow_count
     CShared* shared
     int32_t shared_count
     pthread_mutex_t mutex

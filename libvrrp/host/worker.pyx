@@ -91,6 +91,8 @@ cdef class Worker:
             for name in (router.device, *[item.device for item in placed if item.device]):
                 if name not in names:
                     names.append(name)
+        followed = [tracker for tracker in config.trackers if tracker.interface]
+        names += sorted({tracker.interface for tracker in followed} - set(names))
         self.interface_names = names
         h.interface_count = len(names)
         h.interfaces = <CInterface*>calloc(len(names) + 1, sizeof(CInterface))
@@ -100,7 +102,10 @@ cdef class Worker:
         h.work = <CAction*>calloc(h.work_room, sizeof(CAction))
         h.notices = <CNotice*>calloc(NOTICES, sizeof(CNotice))
         h.received = <uint8_t*>malloc(RECEIVE_ROOM)
-        if not (h.places and h.interfaces and h.batch and h.batch_owner and h.work and h.notices and h.received):
+        h.follows = <CFollow*>calloc(len(followed) + 1, sizeof(CFollow))
+        if not (h.follows and h.places and h.interfaces and h.batch and h.batch_owner):
+            raise MemoryError
+        if not (h.work and h.notices and h.received):
             raise MemoryError
         pthread_mutexattr_init(&attributes)
         pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT)
@@ -112,6 +117,11 @@ cdef class Worker:
             memcpy(h.interfaces[number].name, PyBytes_AS_STRING(encoded), len(encoded))
             for kind in range(SOCKET_COUNT):
                 h.interfaces[number].sockets[kind] = -1
+        for tracker in followed:
+            h.follows[h.follow_count].device = names.index(tracker.interface)
+            h.follows[h.follow_count].tracker = node.tracker_slots[tracker.name]
+            h.follows[h.follow_count].told = -1
+            h.follow_count += 1
         for router in config.routers:
             self.place_router(node.slots[router.name], router)
         self.sessions = list(config.bfd)
@@ -139,7 +149,7 @@ cdef class Worker:
         place.lease, place.lease_seconds, place.pseudo = router.lease, router.lease_seconds, router.pseudo_header
         place.fixed_source = bool(router.source)
         cdef bytes mac = virtual_mac(router.vrid, router.family)
-        place.vmac = router.use_vmac
+        place.vmac, place.device = router.use_vmac, self.interface_names.index(router.device)
         memcpy(place.mac, PyBytes_AS_STRING(mac), 6)
         for i, address in enumerate(vips):
             self.place_vip(&place.vips[i], address, router)
@@ -260,6 +270,7 @@ cdef class Worker:
                     free(h.places[i].extras[k].remove)
                 free(h.places[i].extras)
         free(h.places)
+        free(h.follows)
         free(h.interfaces)
         free(h.batch)
         free(h.batch_owner)
@@ -276,7 +287,7 @@ cdef class Worker:
             h.touched = clock_ns(CLOCK_MONOTONIC)
             for i in range(h.interface_count):
                 h.interfaces[i].link = h.node.links[i] if i < h.node.interface_count else 1
-            answered = dump(h, RTM_GETLINK, RTM_NEWLINK)
+            answered = compare_links(h)
             compare_addresses(h)
             remove_leftovers(h)
             open_bfd(h)
@@ -479,6 +490,15 @@ KIND = {
 }
 
 
+cdef object process_of(uint32_t port):
+    """The command whose first netlink socket has this port: by custom it is the process's number."""
+    try:
+        with open(f"/proc/{port}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return None
+
+
 cdef object described(const CNotice* n, list names, list interfaces, list sessions):
     if n.kind == ACT_TRANSITION:
         details = {"old": STATES[n.argument >> 4], "new": STATES[n.argument & 15], "cause": INPUTS[n.cause]}
@@ -494,6 +514,9 @@ cdef object described(const CNotice* n, list names, list interfaces, list sessio
         return "SOCKET", n.at, interfaces[n.router], {"errno": n.argument}
     if n.kind == NOTICE_ADDRESS:
         return "ADDRESS", n.at, names[n.router], {"errno": n.argument}
+    if n.kind == NOTICE_REMOVED:
+        port = n.argument & 0xFFFFFFFF
+        return "REMOVED", n.at, names[n.router], {"port": port, "process": process_of(port)}
     if n.kind == NOTICE_BFD:
         details = {"old": BFD_STATES[n.argument >> 4], "new": BFD_STATES[n.argument & 15], "diagnostic": n.cause}
         return "BFD", n.at, sessions[n.router].name, details

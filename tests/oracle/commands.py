@@ -22,6 +22,7 @@ from typing import Any
 import libkv.commands  # noqa: F401  (binds the commands)
 from libkv.commands.facts.row import Row, arguments
 from libkv.engine.registry import commands_bound
+from tests.oracle import stream_commands as streams
 
 Command = tuple[bytes, ...]
 
@@ -34,6 +35,8 @@ GROUPS = (
     "sorted_set",
     "bitmap",
     "hyperloglog",
+    "geo",
+    "stream",
     "connection",
     "transactions",
 )
@@ -42,7 +45,7 @@ GROUPS = (
 APART = frozenset(
     "quit client|reply client|kill client|id client|list client|info client|pause client|unpause client|no-evict "
     "client|tracking client|caching client|unblock hello auth reset multi exec discard pfdebug pfselftest wait object|help "
-    "client|help dump restore sort sort_ro migrate".split()
+    "client|help dump restore migrate".split()
 )
 DRAWS = {"srandmember": b"SMEMBERS", "hrandfield": b"HGETALL", "zrandmember": b"ZRANGE", "randomkey": b"KEYS"}
 
@@ -53,7 +56,8 @@ WEIGHTS = {
     "zremrangebyrank": 4, "zremrangebyscore": 4, "spop": 1, "select": 3, "touch": 2, "echo": 2, "ping": 2, "watch": 3,
     "unwatch": 2, "client|getname": 1, "client|setname": 1, "object|idletime": 1, "object|freq": 1, "object|refcount": 2,
     "randomkey": 2, "sadd": 25, "zadd": 30, "hset": 25, "rpush": 20, "lpush": 20, "set": 25, "mset": 10, "append": 12,
-    "setbit": 15, "pfadd": 15, "zunionstore": 10, "object|encoding": 10, "setrange": 8,
+    "setbit": 15, "pfadd": 15, "zunionstore": 10, "object|encoding": 10, "setrange": 8, "geoadd": 25, "geosearch": 12,
+    **streams.WEIGHTS,
 }  # fmt: skip
 
 # what the wrong number in the wrong place makes huge, or short-lived
@@ -70,9 +74,12 @@ POOLS = {
     "sorted_set": [b"z0", b"z1", b"z2", b"z3", b"z0", b"z1", b"z2", b"z3", b"e0", b"i0"],
     "bitmap": [b"b0", b"b1", b"b2", b"s0"],
     "hyperloglog": [b"p0", b"p1", b"p2"],
+    "geo": [b"g0", b"g1", b"g0", b"g1", b"z0"],
+    "stream": streams.KEYS,
 }
 # Ranges by name are defined for members of one score: these keys never get another.
 EVEN_KEYS = [b"x0", b"x1"]
+SORTED = (b"yl", b"ys", b"yz")  # a list, a set and a sorted set, made just before they are sorted
 BY_LEX = frozenset("zrangebylex zrevrangebylex zlexcount zremrangebylex".split())
 EVEN_TOO = frozenset("zrem zpopmin zpopmax zcard zscore zrank zrevrank zremrangebyrank zmscore del".split())
 ANY_KEY = [
@@ -91,6 +98,7 @@ LIMITS = {
     b"set-max-intset-entries": [b"512", b"4", b"8", b"0"],
     b"zset-max-listpack-entries": [b"128", b"4", b"8", b"0"],
     b"zset-max-listpack-value": [b"64", b"8", b"0"],
+    **streams.LIMITS,
 }
 DEFAULTS: Command = (b"CONFIG", b"SET", *(word for name, values in LIMITS.items() for word in (name, values[0])))
 
@@ -175,6 +183,8 @@ class Generator:
         self.many = 0  # keys or weights that a number announced
         self.pool = ANY_KEY
         self.in_multi = False
+        self.stream_ms = 0  # of the newest ID
+        self.stream_far = 0
 
     @staticmethod
     def weight(row: Row) -> int:
@@ -214,7 +224,9 @@ class Generator:
     def plain(self) -> list[Command]:
         """One command, or a draw by lot and then what it was drawn from."""
         r = self.random
-        group, name, args, _ = r.choices(self.kinds, cum_weights=self.weights)[0]
+        group, name, args, row = r.choices(self.kinds, cum_weights=self.weights)[0]
+        if "blocking" in row.flags and group != "stream" and not self.in_multi:
+            return [(b"PING",)]  # it would wait for another client: tests/oracle/test_differential_clients.py
         if self.in_multi and (name in DRAWS or name in ("watch", "object|refcount")):
             return [(b"PING",)]  # values in a queue are referred to twice
         self.group, self.name, self.many = group, name, 0
@@ -225,6 +237,13 @@ class Generator:
             words += special(self)
         else:
             self.fill(args, words)
+        if name in ("sort", "sort_ro"):  # an earlier overflow would make Redis refuse it; this makes it forget that
+            forget: Command = (b"ZADD", b"z0", b"XX", b"0.5", b"nobody")
+            elements = [self.text("element") for _ in range(r.choice([1, 3, 8, 50]))]
+            make = dict(zip(SORTED, (b"RPUSH", b"SADD", b"ZADD"), strict=True))[words[1]]
+            if make == b"ZADD":
+                elements = [word for element in elements for word in (r.choice(SMALL), element)]
+            return [(b"DEL", words[1]), (make, words[1], *elements), forget, tuple(words)]
         if r.random() < 0.02:
             words = list(self.wrong(tuple(words)))
         return self.with_source(tuple(words))
@@ -277,6 +296,8 @@ class Generator:
         name = command[0].lower()
         if name in UNHARMED or (name == b"set" and len(command) > 4):
             return command  # an offset or a count too large costs gigabytes; a short life ends when the clock says
+        if b"*" in command and name == b"xadd":
+            return command  # the clock would decide
         words = list(command)
         at = r.randrange(len(words))
         how = r.random()
@@ -356,6 +377,8 @@ class Generator:
             return self.key()
         if kind == "pattern":
             return r.choice(PATTERNS)
+        if kind == "double" and self.group == "geo":
+            return self.degrees(name)
         if kind == "double":
             return self.number() if name not in ("min", "max") else self.bound()
         if kind == "integer":
@@ -428,6 +451,20 @@ class Generator:
             return b"%.2f" % (r.random() * 20 - 5)
         return r.choice(FLOATS if luck < 0.97 else NOT_FLOATS)
 
+    def degrees(self, name: str) -> bytes:
+        """A longitude or latitude, or the extent of a search."""
+        r = self.random
+        luck = r.random()
+        if luck < 0.03:
+            return r.choice([*NOT_FLOATS, b"181", b"-86", b"-1", b"inf"])
+        if name not in ("longitude", "latitude"):
+            return r.choice([b"0", b"0.5", b"100", b"1000", b"7000.25", b"20000", b"1e9"])
+        if luck < 0.4:
+            return r.choice([b"0", b"13.361389", b"15", b"-85.05112878", b"85.05112878", b"37.5", b"66.5"])
+        if name == "longitude" and luck < 0.5:
+            return r.choice([b"-180", b"180", b"179.9999"])
+        return b"%.6f" % r.uniform(-85, 85)
+
     def bound(self) -> bytes:
         """A limit of scores."""
         r = self.random
@@ -438,8 +475,10 @@ class Generator:
 
     def text(self, name: str) -> bytes:
         r = self.random
+        if self.group == "stream" and (found := streams.text(self, name)) is not None:
+            return found
         luck = r.random()
-        if name in ("member", "field", "element", "pivot") or self.group in ("hyperloglog",):
+        if name in ("member", "member1", "member2", "field", "element", "pivot") or self.group in ("hyperloglog",):
             if self.pool is POOLS["set"] and luck < 0.5:
                 return b"%d" % r.randrange(-5, 30) if luck < 0.45 else r.choice(EDGE_INTS)
             if luck < 0.7:
@@ -540,6 +579,31 @@ class Generator:
                 words += [self.case(r.choice([b"SET", b"INCRBY"])), *field, r.choice(SMALL + EDGE_INTS)]
         return words
 
+    def sort(self, store: bool) -> list[bytes]:
+        """Equal elements of sets and sorted sets come in a hash table's order: those are not sorted by other keys."""
+        r = self.random
+        kind = r.choice(["list", "list", "list", "set", "sorted_set"])
+        key = SORTED[["list", "set", "sorted_set"].index(kind)]
+        storing = store and r.random() < 0.3
+        patterns = [b"s*", b"n*", b"*", b"h*->m1", b"h0->*", b"#", b"h*->", b"*0", b"m*"]
+        options = (
+            [[self.case(b"ALPHA")]] if storing or r.random() < 0.5 else []
+        )  # no numbers in what is told as an effect
+        if kind == "list" and r.random() < 0.5:
+            options.append([self.case(b"BY"), r.choice([*patterns, b"nosort"])])
+        elif kind == "sorted_set" and r.random() < 0.4:
+            options.append([self.case(b"BY"), b"nosort"])
+        if r.random() < 0.4 and (kind == "list" or not options):
+            options.append([self.case(b"LIMIT"), self.integer("offset"), self.integer("count")])
+        if r.random() < 0.4:
+            options.append([self.case(r.choice([b"ASC", b"DESC"]))])
+        if kind == "list" or storing:
+            options += [[self.case(b"GET"), r.choice(patterns)] for _ in range(r.choice([0, 0, 1, 2]))]
+        if storing:
+            options.append([self.case(b"STORE"), r.choice(POOLS["list"])])
+        r.shuffle(options)
+        return [key, *(word for option in options for word in option)]
+
     def lcs(self) -> list[bytes]:
         r = self.random
         options = [[b"LEN"], [b"IDX"], [b"MINMATCHLEN", self.integer("len")], [b"WITHMATCHLEN"], [b"FOO"]]
@@ -561,6 +625,9 @@ SPECIAL: dict[str, Callable[[Generator], list[bytes]]] = {
     "bitfield": lambda g: g.bitfield(read_only=False),
     "bitfield_ro": lambda g: g.bitfield(read_only=True),
     "lcs": Generator.lcs,
+    **streams.SPECIAL,
+    "sort": lambda g: g.sort(store=True),
+    "sort_ro": lambda g: g.sort(store=False),
 }
 
 

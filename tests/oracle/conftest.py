@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import libkv
+from tests.oracle.several import Several
 from tests.resp import Wire, command, parse, reply_end, unordered
 
 
@@ -50,6 +51,7 @@ DEFAULTS = [
     "hash-max-listpack-entries 128 hash-max-listpack-value 64 zset-max-listpack-entries 128 zset-max-listpack-value 64",
     "set-max-intset-entries 512 list-max-listpack-size -2 list-compress-depth 0 hll-sparse-max-bytes 3000",
     "maxmemory 0 maxmemory-policy noeviction proto-max-bulk-len 536870912 timeout 0",
+    "stream-node-max-entries 100 stream-node-max-bytes 4096",
 ]
 
 
@@ -121,6 +123,10 @@ class Pair:
             self.same_set("SMEMBERS", key)
         elif kind == b"zset":
             self.same("ZRANGE", key, 0, -1, "WITHSCORES")
+        elif kind == b"stream":
+            self.same("XINFO", "STREAM", key)
+            self.same("XINFO", "GROUPS", key)
+            self.same("XRANGE", key, "-", "+")
         elif kind == b"hash":
             theirs, ours = (parse(reply)[0] for reply in self.both("HGETALL", key))
             pairs = [sorted(zip(r[::2], r[1::2], strict=True)) for r in (theirs, ours)]
@@ -135,5 +141,13 @@ class Pair:
 def pair(redis_socket: str) -> Iterator[Pair]:
     """Both, empty, in RESP2."""
     both = Pair(redis_socket)
+    yield both
+    both.close()
+
+
+@pytest.fixture
+def several(redis_socket: str, tmp_path: Path) -> Iterator[Several]:
+    """Both, each served, for tests with several clients."""
+    both = Several(redis_socket, str(tmp_path / "ours.sock"))
     yield both
     both.close()

@@ -83,7 +83,7 @@ def test_missing_file() -> None:
 
 
 def test_log_and_banner(start: Start) -> None:
-    ours = start()
+    ours = start("--bgsave_cpulist", "0")
     text = ours.log()
     pid = ours.popen.pid
     assert f"Port: {ours.port}" in text
@@ -92,7 +92,7 @@ def test_log_and_banner(start: Start) -> None:
     assert len(lines) >= 4
     assert all(line.startswith(f"{pid}:") for line in lines)
     assert lines[-1].endswith("* Ready to accept connections")
-    assert "save has no effect" in text
+    assert "bgsave_cpulist has no effect" in text
 
 
 def test_no_banner_when_it_is_not_wanted(start: Start) -> None:

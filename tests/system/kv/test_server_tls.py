@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,47 @@ def test_the_same_store_by_tls_and_without(certificates: Path) -> None:
             with pytest.raises(ListenError, match="Address already in use"):
                 Server(store, port=None, tls_port=server.tls_port, tls=tls_context(config(certificates))).start()
         assert not server.running
+
+
+def read_exactly(s: ssl.SSLSocket, wanted: bytes) -> bool:
+    got = b""
+    while len(got) < len(wanted):
+        part = s.recv(len(wanted) - len(got))
+        if not part:
+            break
+        got += part
+    return got == wanted
+
+
+def wait_blocked(store: libkv.Store) -> None:
+    for _ in range(5000):
+        if store.info("clients")["blocked_clients"]:
+            return
+        time.sleep(0.001)
+    raise AssertionError("nobody waits")
+
+
+def test_commands_that_wait(certificates: Path) -> None:
+    """Served by writes over TLS, over the other transport, and of this process; what follows them is run then."""
+    tls = tls_context(config(certificates))
+    with libkv.Store() as store, Server(store, port=0, tls_port=0, tls=tls) as server:
+        one, two = (connect(server.tls_port, certificates) for _ in range(2))
+        with one, two, socket.create_connection(("127.0.0.1", server.port)) as plain:
+            one.sendall(command("BLPOP", "k", 0) + command("PING"))
+            two.sendall(command("PING"))
+            assert read_exactly(two, b"+PONG\r\n")
+            wait_blocked(store)
+            two.sendall(command("RPUSH", "k", "a"))
+            assert read_exactly(one, b"*2\r\n$1\r\nk\r\n$1\r\na\r\n+PONG\r\n") and read_exactly(two, b":1\r\n")
+            one.sendall(command("BLPOP", "k", 0))
+            wait_blocked(store)
+            plain.sendall(command("RPUSH", "k", "b"))
+            assert read_exactly(one, b"*2\r\n$1\r\nk\r\n$1\r\nb\r\n") and plain.recv(100) == b":1\r\n"
+            one.sendall(command("BLPOP", "k", 0.01) + command("BLPOP", "k", 0))
+            assert read_exactly(one, b"*-1\r\n")
+            wait_blocked(store)
+            assert store.rpush("k", "c") == 1
+            assert read_exactly(one, b"*2\r\n$1\r\nk\r\n$1\r\nc\r\n")
 
 
 def test_large_values_and_pipelines(certificates: Path) -> None:

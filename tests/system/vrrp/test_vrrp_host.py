@@ -229,6 +229,24 @@ def test_an_address_that_somebody_deletes_comes_back_three_times_and_then_there_
     assert lab.owners() == []
     first.stop()
     assert first.status()["addresses_repaired"] == 3
+    removed = [x for x in first.lines() if x[0] == "REMOVED"]
+    assert len(removed) == 4 and all(x[2] == "a" and x[3]["port"] > 0 for x in removed), "and who it was"
+
+
+def test_who_deletes_an_address_is_named(lab):
+    """A process that goes on living, as a network manager does."""
+    first = lab.agent(1, 200)
+    assert lab.wait_owner(1)
+    batch = subprocess.Popen(
+        ["ip", "-n", lab.spaces[0], "-batch", "-"], stdin=subprocess.PIPE, text=True, stdout=subprocess.DEVNULL
+    )
+    batch.stdin.write(f"addr del {VIP}/24 dev eth0\n")
+    batch.stdin.flush()
+    assert until(lambda: any(x[0] == "REMOVED" for x in first.lines()))
+    batch.stdin.close()
+    assert batch.wait(5) == 0
+    assert next(x[3] for x in first.lines() if x[0] == "REMOVED") == {"port": batch.pid, "process": "ip"}
+    assert lab.wait_owner(1)
 
 
 def test_an_address_that_was_there_before_is_not_ours_to_remove(lab):
@@ -331,6 +349,10 @@ with Host(Config((Router("a", "eth0", 51, (Address("10.77.0.100/24"),), interval
     if os.fork() == 0:
         try:
             host.set_priority("a", 9)
+        except VrrpError:
+            pass
+        try:
+            host.status()
         except VrrpError:
             sys.exit(0)         # runs atexit and every destructor of the child
         os._exit(1)

@@ -64,6 +64,21 @@ def prepared(kind, ours, theirs):
     return body, settings
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_ours_against_ours(lab, kind):
+    address = VIP6[1] if kind == "v3-ipv6" else VIP
+    first = lab.agent(1, 200, **prepared(kind, 1, 2)[1])
+    assert lab.wait_owner(1, address)
+    second = lab.agent(2, 100, **prepared(kind, 2, 1)[1])
+    assert not until(lambda: second.state() == "Master", 2.5 if "v2" in kind else 1.2)
+    first.kill()
+    assert lab.wait_owner(2, address)
+    second.stop()
+    status = second.status()
+    assert status["adverts_received"] >= 2 and status["priority_zero_received"] == 1
+    assert set(status["dropped"]) <= {"router stopped or faulty"}
+
+
 @needs_keepalived
 @pytest.mark.parametrize("kind", KINDS)
 def test_ours_is_master_and_keepalived_takes_over(lab, kind):
@@ -154,17 +169,25 @@ def test_virtual_macs_of_both(lab, ours_first):
         assert set(status["dropped"]) <= {"router stopped or faulty"} and status["adverts_received"] >= 5
 
 
-class Frr:
-    """zebra and vrrpd with one virtual router, in the first namespace of a lab."""
+FRR_KINDS = {
+    "v2": {"addresses": [VIP], "settings": {"version": 2, "interval": 1.0}},
+    "v3": {"addresses": [VIP], "settings": {}},
+    "v3-ipv6": {"addresses": VIP6, "settings": {"addresses": [f"{a}/64" for a in VIP6]}},
+}
 
-    def __init__(self, lab, priority):
-        self.lab, self.space = lab, lab.spaces[0]
-        self.path = lab.path / f"frr{priority}"
+
+class Frr:
+    """zebra and vrrpd with one virtual router, in the first namespace of a lab.  kind: "v2", "v3" or "v3-ipv6"."""
+
+    def __init__(self, lab, priority, kind):
+        self.lab, self.space, self.kind = lab, lab.spaces[0], kind
+        self.path = lab.path / f"frr-{kind}-{priority}"
         self.path.mkdir(exist_ok=True)
         conf = self.path / "frr.conf"
         conf.write_text(
-            f"interface eth0\n vrrp 51 version 3\n vrrp 51 priority {priority}\n"
-            f" vrrp 51 advertisement-interval 100\n vrrp 51 ip {VIP}\n"
+            f"interface eth0\n vrrp 51 version {kind[1]}\n vrrp 51 priority {priority}\n"
+            f" vrrp 51 advertisement-interval {1000 if kind == 'v2' else 100}\n"
+            + "".join(f" vrrp 51 {'ipv6' if kind == 'v3-ipv6' else 'ip'} {a}\n" for a in FRR_KINDS[kind]["addresses"])
         )
         for part in (self.path, *self.path.parents):
             if part == lab.path.parents[2]:
@@ -172,10 +195,14 @@ class Frr:
             part.chmod(0o777)
         shutil.chown(self.path, "frr", "frr")
         ip = ("ip", "-n", self.space)
-        sh(*ip, "link", "add", "vrrp4-51", "link", "eth0", "type", "macvlan", "mode", "bridge")
-        sh(*ip, "link", "set", "vrrp4-51", "address", "00:00:5e:00:01:33")
-        sh(*ip, "addr", "add", f"{VIP}/24", "dev", "vrrp4-51")
-        sh(*ip, "link", "set", "vrrp4-51", "up")
+        self.device, mac = ("vrrp6-51", "02:33") if kind == "v3-ipv6" else ("vrrp4-51", "01:33")
+        sh(*ip, "link", "add", self.device, "link", "eth0", "type", "macvlan", "mode", "bridge")
+        sh(*ip, "link", "set", self.device, "address", f"00:00:5e:00:{mac}")
+        sh(*ip, "link", "set", self.device, "addrgenmode", "none")
+        for address in FRR_KINDS[kind]["addresses"]:
+            length = ("/64", "nodad") if kind == "v3-ipv6" else ("/24",)
+            sh(*ip, "addr", "add", f"{address}{length[0]}", "dev", self.device, *length[1:])
+        sh(*ip, "link", "set", self.device, "up")
         self.processes = []
         for name, config in (("zebra", "/dev/null"), ("vrrpd", str(conf))):
             command = [f"/usr/lib/frr/{name}", "-i", f"{self.path}/{name}.pid", "-z", f"{self.path}/zserv.api"]
@@ -187,7 +214,7 @@ class Frr:
     def shown(self):
         text = sh("vtysh", "--vty_socket", str(self.path), "-c", "show vrrp json", check=False)
         try:
-            return json.loads(text)[0]["v4"]
+            return json.loads(text)[0]["v6" if self.kind == "v3-ipv6" else "v4"]
         except (ValueError, LookupError):
             return {}
 
@@ -197,15 +224,15 @@ class Frr:
     def close(self):
         for process in reversed(self.processes):
             process.stop()
-        sh("ip", "-n", self.space, "link", "del", "vrrp4-51", check=False)
+        sh("ip", "-n", self.space, "link", "del", self.device, check=False)
 
 
 @pytest.fixture
 def frr(lab):
     running = []
 
-    def start(priority):
-        running.append(Frr(lab, priority))
+    def start(priority, kind):
+        running.append(Frr(lab, priority, kind))
         return running[0]
 
     yield start
@@ -214,25 +241,27 @@ def frr(lab):
 
 
 @needs_frr
-def test_frr_is_master_and_ours_takes_over(lab, frr):
-    theirs = frr(200)
+@pytest.mark.parametrize("kind", FRR_KINDS)
+def test_frr_is_master_and_ours_takes_over(lab, frr, kind):
+    theirs = frr(200, kind)
     assert until(lambda: theirs.state() == "Master"), theirs.shown()
-    ours = lab.agent(2, 100)
-    assert not until(lambda: ours.state() == "Master", 1.5)
+    ours = lab.agent(2, 100, **FRR_KINDS[kind]["settings"])
+    assert not until(lambda: ours.state() == "Master", 4.5 if kind == "v2" else 1.5)
     theirs.processes[1].send(signal.SIGTERM)
     assert until(lambda: ours.state() == "Master")
     ours.stop()
-    assert ours.status()["adverts_received"] > 10
+    assert ours.status()["adverts_received"] > (3 if kind == "v2" else 10)
     assert set(ours.status()["dropped"]) <= {"router stopped or faulty"}
 
 
 @needs_frr
-def test_ours_is_master_and_frr_takes_over(lab, frr):
-    ours = lab.agent(2, 200)
+@pytest.mark.parametrize("kind", FRR_KINDS)
+def test_ours_is_master_and_frr_takes_over(lab, frr, kind):
+    ours = lab.agent(2, 200, **FRR_KINDS[kind]["settings"])
     assert until(lambda: ours.state() == "Master")
-    theirs = frr(100)
+    theirs = frr(100, kind)
     assert until(lambda: theirs.state() == "Backup"), theirs.shown()
-    assert not until(lambda: theirs.state() == "Master", 1.5), "FRR believes our adverts"
+    assert not until(lambda: theirs.state() == "Master", 4.5 if kind == "v2" else 1.5), "FRR believes our adverts"
     ours.stop()
     assert until(lambda: theirs.state() == "Master")
     assert ours.status()["conflicts"] <= 1

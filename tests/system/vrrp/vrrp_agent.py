@@ -16,13 +16,15 @@ from libvrrp.host import Host
 def config_of(given_routers, bfd=(), trackers=()):
     routers = []
     for given in given_routers:
-        given["addresses"] = tuple(Address(a) for a in given["addresses"])
+        for kind in ("addresses", "excluded"):
+            given[kind] = tuple(Address(**a) if isinstance(a, dict) else Address(a) for a in given.get(kind, ()))
         given["peers"] = tuple(given.get("peers", ()))
         given["tracks"] = tuple(Track(**t) for t in given.get("tracks", ()))
         given["routes"] = tuple(Route(**r) for r in given.get("routes", ()))
         given["rules"] = tuple(Rule(**r) for r in given.get("rules", ()))
         routers.append(Router(**given))
-    return Config(tuple(routers), (), tuple(Tracker(**t) for t in trackers), tuple(Bfd(**b) for b in bfd))
+    watched = [Tracker(**t | {"command": tuple(t.get("command", ()))}) for t in trackers]
+    return Config(tuple(routers), (), tuple(watched), tuple(Bfd(**b) for b in bfd))
 
 
 def keep_busy():

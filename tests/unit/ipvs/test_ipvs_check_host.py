@@ -1,6 +1,7 @@
 """The checks against real servers on loopback, honest and lying: the right verdict, and nothing left behind."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import resource
@@ -22,6 +23,7 @@ from libipvs.checks import (
     HttpCheck,
     MiscCheck,
     PingCheck,
+    Probe,
     SmtpCheck,
     Target,
     TcpCheck,
@@ -137,6 +139,14 @@ def test_refused_silent_and_unreachable(host):
         assert falls(host, TcpCheck(here(full.getsockname()[1]), FAST)) == "timeout"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="missing root (SO_BINDTODEVICE, SO_MARK)")
+def test_an_interface_and_a_mark(host):
+    with liars.Server(liars.honest) as web:
+        assert verdict(host, TcpCheck(Target("127.0.0.1", web.port, bind_if="lo", fwmark=7), RISING)).up
+        nowhere = Target("127.0.0.1", web.port, bind_if="nope0")
+        assert falls(host, TcpCheck(nowhere, FAST)) == os.strerror(errno.ENODEV)
+
+
 def test_tls(host, tmp_path):
     ca, context = liars.certificates(tmp_path)
     names = []
@@ -218,6 +228,65 @@ def test_files_and_bfd(host, tmp_path):
     assert fed == [(False, "session down"), (True, "")]
     with pytest.raises(InvalidRequest, match="asks by itself"):
         next(iter(host.watches - {bfd})).feed(True)
+    bfd.suspend()
+    bfd.resume()
+    host.run_for(0.05)  # a check that is fed asks nothing, resumed or not
+    assert bfd.machine.attempt == 0
+    bfd.feed(False)
+    assert fed[2:] == [(False, "")]
+
+
+class Odd(TcpCheck):
+    """A check of the application's own, with a mistake in it."""
+
+    def probe(self, part):
+        class Mistaken(Probe):
+            def connected(self):
+                return b"hello\r\n"
+
+            def received(self, data):
+                raise KeyError("mistake")
+
+        return Mistaken()
+
+
+def test_a_check_that_cannot_be_carried_out_is_down_and_the_others_go_on(host, caplog):
+    with liars.Server(liars.mail) as mail, liars.Server(liars.honest, None) as web:
+        assert falls(host, Odd(here(mail.port), FAST)) == "cannot be carried out: KeyError: 'mistake'"
+        long = HttpCheck(here(web.port), FAST, urls=PAGES, tls=True, sni="a" * 300)
+        assert falls(host, long)
+        assert verdict(host, TcpCheck(here(mail.port), RISING)).up
+    assert "cannot be carried out" in caplog.text
+    assert host.watches == set()
+
+
+def test_files_are_read_when_they_change(host, tmp_path):
+    """The next turn is an hour away: only the change itself can tell."""
+    timing = Timing(delay_loop=3600, retry=0, warmup=0)
+    path, seen, gone = tmp_path / "track", [], []
+    watch = host.watch(FileCheck(path=path, weight=1, timing=timing), lambda w: seen.append(w.verdict.weight_change))
+    other = host.watch(FileCheck(path=path, weight=2, timing=timing), lambda w: gone.append(w.verdict.weight_change))
+    host.watch(FileCheck(path=tmp_path / "none" / "here", timing=timing), seen.append)
+    run_until(host, lambda: watch.machine.attempt and other.machine.attempt)
+    path.write_text("5")
+    run_until(host, lambda: seen == [5] and gone == [10])
+    other.cancel()
+    (tmp_path / "new").write_text("-7")
+    (tmp_path / "new").rename(path)
+    run_until(host, lambda: seen == [5, -7])
+    watch.suspend()
+    path.write_text("9")
+    host.run_for(0.1)
+    assert seen == [5, -7]
+    watch.resume()
+    run_until(host, lambda: seen == [5, -7, 9])
+    path.unlink()
+    run_until(host, lambda: seen == [5, -7, 9, 0])
+    assert gone == [10]
+    watch.cancel()
+    path.write_text("1")
+    host.run_for(0.05)
+    assert seen == [5, -7, 9, 0]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="missing root (a raw ICMP socket)")

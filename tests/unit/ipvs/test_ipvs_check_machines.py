@@ -310,6 +310,9 @@ def test_scripts_files_and_the_rest(tmp_path):
         lambda: UdpCheck(HERE, require_reply=True, reply="zz"),
         lambda: UdpCheck(HERE, reply="00"),
         lambda: MiscCheck(command=""),
+        lambda: MiscCheck(command=("x", "a\0")),
+        lambda: DnsCheck(HERE, name="a..b"),
+        lambda: DnsCheck(HERE, name="a" * 70),
         lambda: status_codes(["2xx"]),
     ],
 )

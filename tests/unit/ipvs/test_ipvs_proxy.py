@@ -4,8 +4,11 @@ import contextlib
 import hashlib
 import os
 import random
+import select
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 
@@ -194,6 +197,69 @@ def test_much_data_both_ways_through_slow_ends(plane, echoes):
         sender.join()
     assert size == len(data)
     assert digest.digest() == hashlib.sha256(data).digest()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_messages_of_all_sizes_in_any_order(plane, echoes, seed):
+    """Small ones are copied, large ones spliced: every change from one to the other keeps the bytes."""
+    dice = random.Random(seed)
+    service = serve(plane, real(echoes(b"")))
+    sent = 0
+    with dial(service) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(60):
+            size = dice.choice([1, 2, 100, 4096, 8191, 8192, 8193, 16384, 65535, 65536, 65537, 300_000])
+            message = dice.randbytes(size)
+            sender = threading.Thread(target=connection.sendall, args=(message,))
+            sender.start()
+            answer = b""
+            while len(answer) < size and (piece := connection.recv(dice.choice([1000, 65536, 1 << 20]))):
+                answer += piece
+            sender.join()
+            assert answer == message
+            sent += size
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
+    stats = plane.service(service.key).servers[0].stats
+    assert (stats.in_bytes, stats.out_bytes) == (sent, sent)
+
+
+def test_many_small_writes_that_nobody_reads_yet(plane, echoes):
+    """A pipe is full of pages long before it is full of bytes; nothing may be lost or forgotten then."""
+    go, heard = threading.Event(), []
+
+    def slow(peer):
+        peer.sendall(b"!")
+        go.wait(20)
+        digest = hashlib.sha256()
+        while data := peer.recv(3000):
+            digest.update(data)
+        heard.append(digest.digest())
+        peer.sendall(digest.digest())
+
+    service = serve(plane, real(echoes(b"", slow)))
+    dice, digest, total = random.Random(1), hashlib.sha256(), 0
+    with dial(service) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        assert connection.recv(1) == b"!"
+        connection.setblocking(False)
+        for _ in range(200_000):
+            message = dice.randbytes(dice.choice([1, 7, 300, 3000]))
+            try:
+                count = connection.send(message)
+            except BlockingIOError:
+                break
+            digest.update(message[:count])
+            total += count
+        assert total > 200_000, "more than the pipe holds"
+        connection.settimeout(20)
+        go.set()
+        last = dice.randbytes(500_000)
+        connection.sendall(last)
+        digest.update(last)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(100) == digest.digest()
+    assert heard == [digest.digest()]
 
 
 def test_a_client_that_does_not_read_holds_nobody_up(plane, echoes):
@@ -428,6 +494,47 @@ def test_nothing_is_left_behind(echoes):
     echo.close()
     until(lambda: threading.active_count() == threads)
     assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+NARROW = """
+import resource, sys, threading
+resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
+from libipvs.model import Pool, RealServer, VirtualService
+from libipvs.proxy import Proxy
+from libipvs.reconcile import reconcile
+plane = Proxy(seed=1)
+service = VirtualService.tcp("127.0.0.1", int(sys.argv[1]), "rr")
+reconcile(plane, [Pool(service, (RealServer("127.0.0.1", int(sys.argv[2]), "nat"),))], ())
+print("ready", flush=True)
+sys.stdin.read()
+print(plane.open_connections, plane.service(service.key).servers[0].stats.connections)
+plane.close()
+"""
+
+
+def test_without_free_descriptors_clients_wait(echoes):
+    """Sixty descriptors are enough for less than ten connections: forty clients are served one after the other."""
+    echo, port, clients = echoes(b"1"), free_port(), 40
+    command = [sys.executable, "-c", NARROW, str(port), str(echo.port)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        service = VirtualService.tcp("127.0.0.1", port)
+        waiting = [dial(service) for _ in range(clients)]
+        served, rounds = [], 0
+        while waiting and rounds < clients:
+            rounds += 1
+            ready = select.select(waiting, [], [], 20)[0]
+            assert ready, "those who wait are served when others have left"
+            for one in ready:
+                assert one.recv(1) == b"1"  # and never a reset
+                waiting.remove(one)
+            served.append(len(ready))
+            assert len(ready) <= 10
+            for one in ready:
+                one.close()
+        assert waiting == [] and len(served) >= 4
+        report, _ = process.communicate()
+    assert report.split()[1] == str(clients)
 
 
 def test_auto_says_what_it_picked(caplog, monkeypatch):

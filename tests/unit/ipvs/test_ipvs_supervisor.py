@@ -306,6 +306,12 @@ def test_ha_suspend_follows_the_address(rig):
     assert watch.machine.next_deadline == float("inf")
     rig.supervisor.vip(["10.0.0.5", "10.0.0.1"])
     assert watch.machine.next_deadline == rig.clock.now
+    rig.supervisor.load([pool(checked, member(2), ha_suspend=True)])
+    rig.supervisor.vip([])
+    rig.supervisor.vip(["10.0.0.1"])
+    rig.pass_time(1.0)  # a BFD check is fed, and asks nothing when it is resumed
+    rig.down("2")
+    assert rig.servers() == {"7": 1}
 
 
 def test_refusals_are_tried_again(rig, caplog):
@@ -376,4 +382,7 @@ def test_commands_are_run_and_reaped(tmp_path):
         assert mark.read_text() == "down\n"
         assert supervisor._processes == {}
         supervisor.bfd("1", True)  # cannot be run: logged
+        supervisor.load([pool(member(1, notify_down=("/bin/true", "\0")))])
+        supervisor.bfd("1", False)  # nor this
+        assert supervisor.plane.service(WEB.key).servers == ()
         assert supervisor._processes == {}

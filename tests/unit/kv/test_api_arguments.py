@@ -232,6 +232,25 @@ def combined():
             yield "zunion", [keys], {**kwargs, **more}
     for kwargs in options(min=[True], max=[True], count=[3]):
         yield "zmpop", [2, ["a", "b"]], kwargs
+    for method in ("blpop", "brpop", "bzpopmin", "bzpopmax"):
+        for args in (["a"], [b"a", 0.0], [["a", "b"], 1.5], [("a",), None], [[]], [["a"], "x"]):
+            yield method, args, {}
+    for args in (["a", "b"], ["a", "b", 0.0], ["a", "b", None], ["a", "b", 2]):
+        yield "brpoplpush", args, {}
+    for kwargs in options(src=["RIGHT"], dest=["LEFT"]):
+        yield "blmove", ["a", "b", 0.5], kwargs
+    for kwargs in options(count=[2, None]):
+        yield "blmpop", [0.5, 2, "a", "b"], {"direction": "LEFT", **kwargs}
+    for kwargs in options(min=[True], max=[True], count=[3, None]):
+        yield "bzmpop", [0, 2, ["a", "b"]], kwargs
+    for kwargs in options(all=[False], x=[1]):
+        for timeout in (1, True, 1.5, "1"):
+            yield "client_pause", [timeout], kwargs
+    for kwargs in options(error=[True]):
+        for number in (1, "2", 3.7, "x"):
+            yield "client_unblock", [number], kwargs
+    yield "client_unpause", [], {}
+    yield "wait", [1, 100], {}
     for method in ("sdiff", "sinter", "sunion"):
         for args in (["a"], [["a", "b"]], ["a", "b"], [("a",), "b"], [[]]):
             yield method, args, {}

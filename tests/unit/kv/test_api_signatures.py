@@ -6,19 +6,25 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.asyncio.client import PubSub as TheirAsyncPubSub
+from redis.client import Monitor as TheirMonitor
 from redis.client import Pipeline as TheirPipeline
+from redis.client import PubSub as TheirPubSub
 from redis.commands.core import BitFieldOperation as TheirBitField
 from redis.lock import Lock as TheirLock
 
+from libkv.api.aio_pubsub import AsyncPubSub
 from libkv.api.bitmaps import BitFieldOperation
 from libkv.api.handle import Client, Database, StoreHandle
 from libkv.api.lock import Lock
 from libkv.api.pipeline import Pipeline
+from libkv.api.pubsub import Monitor, PubSub
 from libkv.api.store import Store
 
 GAPS = runpy.run_path(str(Path(__file__).parents[2] / "data" / "api_gaps.py"))
 MISSING: dict[str, str] = GAPS["MISSING"]
 DIFFERENT: dict[str, str] = GAPS["DIFFERENT"]
+OF_CONNECTIONS = {"check_health", "on_connect"}
 SPECIAL = ["__contains__", "__delitem__", "__getitem__", "__setitem__", "__enter__", "__exit__"]
 
 
@@ -69,6 +75,9 @@ def test_gaps_are_gaps():
         (Pipeline, TheirPipeline, {"annotate_exception", "load_scripts", "parse_response", "raise_first_error"}),
         (Lock, TheirLock, {"do_acquire", "do_extend", "do_reacquire", "do_release", "register_scripts"}),
         (BitFieldOperation, TheirBitField, set()),
+        (PubSub, TheirPubSub, OF_CONNECTIONS | {"clean_health_check_responses", "is_health_check_response"}),
+        (AsyncPubSub, TheirAsyncPubSub, OF_CONNECTIONS),
+        (Monitor, TheirMonitor, set()),
     ],
 )
 def test_companions_are_the_same(mine, theirs, without):

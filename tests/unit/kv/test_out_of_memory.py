@@ -24,7 +24,7 @@ POINTS = 2000  # allocations within a command
 IN_PARTS = {
     b"hset": 4, b"hmset": 4, b"hdel": 3, b"zadd": 4, b"zrem": 3, b"sadd": 3, b"srem": 3, b"rpush": 3, b"lpush": 3,
     b"rpushx": 3, b"lpushx": 3, b"mset": 3, b"msetnx": 3, b"pfadd": 3, b"bitfield": 5, b"del": 2, b"unlink": 2,
-    b"pfcount": 2, b"touch": 2,
+    b"pfcount": 2, b"touch": 2, b"geoadd": 5,
 }  # fmt: skip
 
 

@@ -245,6 +245,43 @@ def test_255_routers_on_a_link_and_200_in_one_process_take_over_together():
         Config((*routers, router("more", vrid=255, version=2)))
 
 
+def test_255_routers_of_each_family_on_one_interface():
+    v4 = [router(f"a{i}", vrid=i, version=2 + i % 2, addresses=(Address(f"10.0.{i}.1"),)) for i in range(1, 256)]
+    v6 = [router(f"b{i}", vrid=i, addresses=(Address(f"fe80::{i:x}"),), source="") for i in range(1, 256)]
+    node = Node(Config((*v4, *v6)))
+    node.step(ev.Start(), 0)
+    node.step(ev.Deadline(), 4 * S)
+    assert {node.state(r.name) for r in (*v4, *v6)} == {"Master"}
+    for version in (2, 3):
+        with pytest.raises(ConfigError, match="VRRPv2 and v3 share it"):
+            Config((*v4, *v6, router("more", vrid=7, version=version)))
+    other = Config((*v4, *v6, router("more", vrid=7, interface="eth1")))
+    assert len(other.routers) == 511, "another interface has its own"
+
+
+def test_the_reason_for_being_master_is_rfc_6527s():
+    def reason(b):
+        return b.status()["new_master_reason"]
+
+    b = Bench(TABLE, router(lease=False, garp_delay=0))
+    assert reason(b) == "not master" and b.status()["started_at_ns"] == 100 * S
+    assert b.master() and reason(b) == "master no response"
+    b.advert(200)
+    assert reason(b) == "not master"
+    b.advert(0)
+    b.deadline()
+    assert reason(b) == "priority", "the master resigned"
+    b.advert(200)
+    b.do(ev.SetPriority("a", 250))
+    for _ in range(8):
+        b.advert(200, after=S // 2)
+        b.do(ev.Deadline())
+    assert b.state() == "Master" and reason(b) == "preempted"
+    b.do(ev.Stop("a"))
+    assert reason(b) == "not master" and b.status()["started_at_ns"] is None
+    assert reason(Bench(TABLE, router(priority=255))) == "priority", "an owner"
+
+
 def test_all_leases_are_refreshed_in_one_step():
     routers = [router(f"r{i}", vrid=i, priority=i, interval=2.0, garp_delay=0) for i in range(1, 21)]
     node = Node(Config(tuple(routers)))
@@ -363,6 +400,14 @@ def test_settings_are_checked(changes, word):
         lambda: Track("t", 254),
         lambda: Tracker("t", kind="x"),
         lambda: Tracker("t", rise=0),
+        lambda: Tracker("t", kind="file", command=("true",)),
+        lambda: Tracker("t", command="true"),
+        lambda: Tracker("t", path="/x"),
+        lambda: Tracker("t", process="x"),
+        lambda: Tracker("t", kind="process", process="a-name-of-sixteen"),
+        lambda: Tracker("t", kind="interface", interface="eth0", rise=2),
+        lambda: Tracker("t", interval=0),
+        lambda: Tracker("t", timeout=-1),
         lambda: Group("g", ()),
         lambda: Group("g", ("a", "a")),
         lambda: Config((router(), router())),

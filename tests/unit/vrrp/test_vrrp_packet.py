@@ -190,6 +190,21 @@ def test_cut_or_changed_adverts_are_an_error_of_ours_or_a_valid_advert(advert, d
             assert error.data == bytes(changed)[error.offset : error.offset + len(error.data)]
 
 
+@given(st.sampled_from([4, 6]), st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=4))
+def test_cut_or_changed_claims_are_an_error_of_ours_or_a_claim(family, changes):
+    mac = bytes(range(6))
+    whole = gratuitous_arp(mac, "10.0.0.1") if family == 4 else neighbour_advertisement(mac, "fd00::1")
+    for n in range(len(whole) if family == 4 else 78):  # the target's link-layer address is an option
+        with pytest.raises(PacketError, match=r"^frame"):
+            decode_neighbour(whole[:n])
+    changed = bytearray(whole)
+    for where, value in changes:
+        changed[where % len(whole)] = value
+    with contextlib.suppress(PacketError):
+        claim = decode_neighbour(bytes(changed))
+        assert claim.address.packed in bytes(changed) and claim.mac in bytes(changed)
+
+
 @given(st.binary(max_size=120))
 def test_random_bytes_never_raise_anything_else(data):
     for decode in (Advert.decode, ControlPacket.decode, decode_neighbour):
@@ -330,6 +345,19 @@ def test_control_packet_round_trip(packet):
     for n in range(24):
         with pytest.raises(PacketError):
             ControlPacket.decode(data[:n])
+
+
+@given(controls, st.lists(st.tuples(st.integers(0, 23), st.integers(0, 255)), min_size=1, max_size=3))
+def test_a_changed_control_packet_is_an_error_of_ours_or_the_same_bytes_again(packet, changes):
+    changed = bytearray(packet.encode())
+    for where, value in changes:
+        changed[where] = value
+    try:
+        again = ControlPacket.decode(bytes(changed)).encode()
+    except PacketError as error:
+        assert error.data == bytes(changed)[error.offset : error.offset + len(error.data)]
+    else:
+        assert again == bytes(changed)
 
 
 @pytest.mark.parametrize(

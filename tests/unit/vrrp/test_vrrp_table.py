@@ -27,6 +27,11 @@ def mutants(row):
         yield f"without {operation}", (row._replace(operations=row.operations[:i] + row.operations[i + 1 :]),)
 
 
+# Pairs whose order decides what happens; other neighbours (an action and a timer, say) may change places.
+ORDERED = {("LEARN", "MASTER_DOWN_TIMER"), ("FORGET", "MASTER_DOWN_TIMER"), ("DELETE", "ADVERT_ZERO")}
+ORDERED |= {("CANCEL", "MASTER_DOWN_TIMER"), ("CANCEL", "HOLD"), ("ADVERT", "ADD")}
+
+
 def noticed(table):
     for scenario in SCENARIOS:
         try:
@@ -40,6 +45,17 @@ def noticed(table):
 def test_breaking_a_row_is_noticed(row):
     others = tuple(other for other in TABLE if other is not row)
     survivors = [what for what, instead in mutants(row) if not noticed(others + instead)]
+    assert survivors == []
+
+
+def test_a_wrong_order_of_operations_is_noticed():
+    survivors = []
+    for row in TABLE:
+        for first, second in ORDERED & {(a, b) for i, a in enumerate(row.operations) for b in row.operations[i + 1 :]}:
+            exchanged = {first: second, second: first}
+            changed = row._replace(operations=tuple(exchanged.get(o, o) for o in row.operations))
+            if not noticed(tuple(changed if other is row else other for other in TABLE)):
+                survivors.append((row.state, row.input, first, second))
     assert survivors == []
 
 

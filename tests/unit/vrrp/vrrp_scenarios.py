@@ -216,6 +216,9 @@ def preempt_delay_tolerates_a_lower_master_for_a_while(table):
     b.advert(200, after=4 * S)
     b.advert(50, after=2 * S)
     assert b.node.next_deadline() == b.now + DOWN, "a higher master in between starts the delay anew"
+    b = Bench(table, router(preempt_delay=5))
+    b.advert(50, interval_cs=200)
+    assert b.node.next_deadline() == b.now + 6 * S + skew(100, 2 * S), "its interval counts at once"
 
 
 def bfd_peer_down_leaves_the_skew_time(table):
@@ -308,6 +311,7 @@ def a_fault_that_clears_forgets_the_old_master(table):
     b.do(ev.Link("eth0", False))
     b.do(ev.Link("eth0", True))
     assert b.status()["master"] is None
+    assert b.deadline()[0] == DOWN, "its own interval again"
     b = Bench(table, router())
     b.advert(200, interval_cs=1000)
     b.do(ev.Link("eth0", False))

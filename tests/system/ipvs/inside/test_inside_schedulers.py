@@ -4,13 +4,16 @@ Packets are marked by SO_MARK, so one firewall-mark service takes connections to
 servers are addresses of this machine, behind one listening socket, which tells where each connection went.
 """
 
+import contextlib
 import random
 import socket
 import subprocess
+import time
 from collections import Counter
 
 import pytest
 
+from libipvs.checks import Host, Target, TcpCheck, Timing
 from libipvs.memory import Memory
 from libipvs.model import RealServer, VirtualService
 
@@ -176,3 +179,20 @@ def test_persistence_sticks_as_in_the_kernel(kernel, listener):
     assert counts[0] == counts[1]
     while both.open:
         both.close()
+
+
+def test_a_check_with_a_mark_goes_where_the_mark_leads(kernel, listener):
+    service = VirtualService.fwmark(MARK, "rr")
+    kernel.add_service(service)
+    kernel.add_server(service.key, RealServer("10.61.0.1", PORT, "nat"))
+    timing = Timing(delay_loop=3600, retry=0, warmup=0, alpha=True)
+    for mark, where in ((MARK, "10.61.0.1"), (0, "10.50.0.77")):
+        with contextlib.closing(Host(seed=1)) as host:
+            watch = host.watch(TcpCheck(Target("10.50.0.77", PORT, fwmark=mark), timing), lambda watch: None)
+            end = time.monotonic() + 10
+            while not watch.verdict.up and time.monotonic() < end:
+                host.run_once(0.05)
+            assert watch.verdict.up
+        peer, _ = listener.accept()
+        with peer:
+            assert peer.getsockname()[0] == where
