@@ -7,9 +7,6 @@ A connection is two sockets and, for each direction, a pipe: bytes go socket -> 
       client  --splice-->  [up pipe]    --splice-->  server
               <--splice--  [down pipe]  <--splice--
 
-Small messages are cheaper copied than spliced: a direction reads into a buffer and writes at once, until a read fills
-the buffer; then it splices, until a splice brings little.  What the target doesn't take of a copy goes into the pipe.
-
 One end of input is passed on as a half-close when its pipe is empty; both ends, or an error, end the connection (an
 error as a reset).  epoll is edge-triggered: a connection is pumped until neither direction moves, or for ROUNDS, then
 it waits its turn; what an event has not announced, and what a short read has emptied, is not asked for.  Python is
@@ -22,10 +19,11 @@ Source: splice(2), epoll(7), ip(7).
 
 cimport cython
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, EMFILE, ENFILE, errno
+from libc.errno cimport EINPROGRESS, EMFILE, ENFILE, errno
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
+from libipvs.pump cimport Way, pump
 
 import logging
 import os
@@ -90,9 +88,8 @@ cdef extern from *:
     ctypedef uint32_t socklen_t
     enum:
         EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLET, EPOLLHUP, EPOLLERR, EPOLL_CTL_ADD, EPOLL_CTL_DEL
-        MSG_DONTWAIT, MSG_NOSIGNAL
-        SPLICE_F_MOVE, SPLICE_F_NONBLOCK
-        SOCK_NONBLOCK, SOCK_CLOEXEC, SOCK_STREAM, SHUT_WR, SHUT_RDWR, O_NONBLOCK, O_CLOEXEC
+        MSG_NOSIGNAL
+        SOCK_NONBLOCK, SOCK_CLOEXEC, SOCK_STREAM, SHUT_RDWR, O_NONBLOCK, O_CLOEXEC
     int epoll_ctl(int epfd, int op, int fd, epoll_event *event) nogil
     int epoll_wait(int epfd, epoll_event *events, int maxevents, int timeout) nogil
     int accept4(int fd, sockaddr *address, socklen_t *size, int flags) nogil
@@ -101,12 +98,9 @@ cdef extern from *:
     int c_bind "bind"(int fd, const sockaddr *address, socklen_t size) nogil
     int c_shutdown "shutdown"(int fd, int how) nogil
     int c_close "close"(int fd) nogil
-    ssize_t c_write "write"(int fd, const void *data, size_t size) nogil
-    ssize_t c_recv "recv"(int fd, void *data, size_t size, int flags) nogil
     ssize_t c_send "send"(int fd, const void *data, size_t size, int flags) nogil
     ssize_t c_read "read"(int fd, void *data, size_t size) nogil
     int pipe2(int *ends, int flags) nogil
-    ssize_t splice(int source, void *offset, int target, void *offset2, size_t size, unsigned int flags) nogil
     long long proxy_milliseconds() nogil
     void proxy_reset_on_close(int fd) nogil
     void proxy_tune(int fd) nogil
@@ -116,8 +110,6 @@ cdef extern from *:
 
 cdef enum:
     EVENTS = 256
-    CHUNK = 65536     # a pipe's capacity
-    SMALL = 8192      # bytes that are rather copied than spliced; less than a pipe's capacity
     ROUNDS = 32       # of both directions before another connection's turn
     ACCEPTS = 64      # of one listener before another descriptor's turn
     POOL = 512        # pairs of empty pipes kept for the next connections
@@ -132,16 +124,6 @@ cdef enum Kind:
 
 log = logging.getLogger("libipvs.proxy")
 
-
-cdef struct Way:                # one direction
-    int source, target          # sockets
-    int pipe[2]                 # read end, write end
-    size_t held                 # bytes in the pipe
-    bint ready                  # input may be there: an event has said so
-    bint hung                   # an event has announced the end of input, or an error: read until it comes
-    bint large                  # much was read last time: splice
-    bint ended, passed_on       # end of input seen; half-close done
-    uint64_t *counter
 
 cdef struct End:
     Kind kind
@@ -183,80 +165,6 @@ cdef class Counter:
     def zero(self):
         self.up_bytes = 0
         self.down_bytes = 0
-
-
-cdef inline int copy(Way *way) noexcept nogil:
-    """Read a little and write it at once; the pipe is empty and takes what is left.  As pump() returns."""
-    cdef char data[SMALL]
-    cdef ssize_t count = c_recv(way.source, data, SMALL, MSG_DONTWAIT)
-    cdef ssize_t sent
-    if count == 0:
-        way.ended = True
-        return 0
-    if count < 0:
-        if errno == EINTR:
-            return 1
-        way.ready = False
-        return 0 if errno == EAGAIN else -1
-    way.counter[0] += count
-    way.large = count == SMALL
-    if not way.large and not way.hung:
-        way.ready = False  # a short read has taken all there was; what comes now is a new event
-    sent = c_send(way.target, data, count, MSG_DONTWAIT | MSG_NOSIGNAL)
-    if sent < 0:
-        if errno != EAGAIN and errno != EINTR:
-            return -1
-        sent = 0
-    if sent < count:
-        way.held = count - sent
-        if c_write(way.pipe[1], data + sent, way.held) != <ssize_t> way.held:
-            return -1
-    return 1
-
-
-cdef inline int fill(Way *way) noexcept nogil:
-    """Splice input into the pipe.  As pump() returns."""
-    cdef ssize_t count = splice(way.source, NULL, way.pipe[1], NULL, CHUNK - way.held,
-                                SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
-    if count > 0:
-        way.held += count
-        way.counter[0] += count
-        way.large = count >= SMALL
-        return 1
-    if count == 0:
-        way.ended = True
-        return 0
-    if errno == EAGAIN:
-        if way.held == 0:  # else it may be the pipe that is full: of pages, not of bytes
-            way.ready = False
-        return 0
-    return 1 if errno == EINTR else -1
-
-
-cdef inline int pump(Way *way, bint last) noexcept nogil:
-    """Move what can be moved.  1 if something moved, 0 if not, -1 if the connection is broken.
-
-    last: the other direction is over, so that the sockets are closed when this one is.
-    """
-    cdef ssize_t count
-    cdef int moved = 0
-    if way.ready and not way.ended and way.held < CHUNK:
-        moved = fill(way) if way.large or way.held else copy(way)
-        if moved < 0:
-            return -1
-    if way.held:
-        count = splice(way.pipe[0], NULL, way.target, NULL, way.held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
-        if count > 0:
-            way.held -= count
-            moved = 1
-        elif count < 0 and errno != EAGAIN and errno != EINTR:
-            return -1
-    if way.ended and way.held == 0 and not way.passed_on:
-        if not last:
-            c_shutdown(way.target, SHUT_WR)
-        way.passed_on = True
-        moved = 1
-    return moved
 
 
 @cython.final

@@ -260,17 +260,24 @@ class Supervisor:
             drain.timer.cancel()
 
     def _warn(self, pool: SupervisedPool) -> None:
+        if pool.service.persistence and not self._expires_quiescent():
+            log.warning(
+                "%s is persistent: clients it knows keep coming to a server of weight 0 (inhibited or draining) unless "
+                "expire_quiescent_template is set (kernel: the sysctl net.ipv4.vs.expire_quiescent_template; other "
+                "planes: an argument)",
+                pool.key,
+            )
+
+    def _expires_quiescent(self) -> bool:
+        """Whether a persistent client leaves a server of weight 0."""
         setting = getattr(self.plane, "setting", None)
-        if pool.service.persistence and setting is not None:
-            try:
-                if setting("expire_quiescent_template") == 0:
-                    log.warning(
-                        "%s is persistent: clients it knows keep coming to a server of weight 0 (inhibited or "
-                        "draining) unless net.ipv4.vs.expire_quiescent_template is 1",
-                        pool.key,
-                    )
-            except InvalidRequest:
-                log.debug("this kernel has no expire_quiescent_template")
+        if setting is None:
+            return bool(getattr(self.plane, "expire_quiescent_template", True))
+        try:
+            return bool(setting("expire_quiescent_template"))
+        except InvalidRequest:
+            log.debug("this kernel has no expire_quiescent_template")
+            return True
 
     def stop(self) -> None:
         """Remove what is owned, run the omega commands, forget the state file.  Raises Refused, PartiallyApplied."""

@@ -293,6 +293,11 @@ def test_a_contradicting_sysctl_is_said(rig, caplog):
         rig.supervisor.load([sticky])
     assert "expire_quiescent_template" in caplog.text
     caplog.clear()
+    for other, said in ((Memory(), True), (Memory(expire_quiescent_template=True), False)):
+        caplog.clear()
+        Supervisor(other, rig.host, rig.path.with_name("other.json"), print).load([sticky])
+        assert ("expire_quiescent_template" in caplog.text) is said
+    caplog.clear()
     rig.plane.expire_quiescent_template = True
     rig.supervisor.load([sticky])
     assert caplog.text == ""
