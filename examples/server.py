@@ -72,9 +72,6 @@ BANNER = r"""
     |_______|/
 """
 
-#: A file that relies on these is not served without a word.
-UNSAFE_TO_IGNORE = ("rename-command",)
-
 log = logging.getLogger("libkv.server")
 
 
@@ -93,7 +90,11 @@ class Stop:
         self.asked = True
         log.warning("Received %s scheduling shutdown...", signal.Signals(number).name, extra={"from_signal": True})
         if self.server is not None and self.loaded:
-            if opening.prepare_shutdown(self.server.store):
+            directive = "shutdown-on-sigint" if number == signal.SIGINT else "shutdown-on-sigterm"
+            words = self.server.store.config_get(directive)[
+                directive
+            ].split()  # "now": there are no replicas to wait for
+            if opening.prepare_shutdown(self.server.store, "save" in words, "nosave" in words, "force" in words):
                 self.server.end()
             else:
                 self.asked = False
@@ -215,9 +216,6 @@ def announce(config: dict[str, str], lines: list[Line], server: Server) -> None:
     log.warning("Server initialized")
     for name, why in without_effect(lines):
         log.info("%s has no effect: %s", name, why)
-    for line in lines:
-        if line.name in UNSAFE_TO_IGNORE:
-            log.warning("%s %s is not carried out: every command keeps its name", line.name, line.args[0].decode())
 
 
 def load_data(store: Store, stop: Stop) -> bool:

@@ -15,6 +15,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -26,6 +27,8 @@ LAST = "libkv.testing.native.feed"
 NAME = "libkv_core"
 
 CIMPORT = re.compile(r"^from (libkv[\w.]*) cimport (\((?:[^)]*)\)|[^\n]*)\n", re.M)
+#: the sign of a module that is Python's side of a store, and no part of the core
+TAKES_STORE = re.compile(r"^from libkv\.store cimport", re.M)
 #: what may stand where a name does
 WORDS = {"enum", "struct", "union", "extern", "nogil", "bint", "int", "char", "void", "double", "long", "unsigned"}
 #: what a line at the margin, or in an extern block, gives a name to
@@ -37,6 +40,9 @@ MANY = re.compile(r"^cdef [\w* ]+?[ *](\w+(?:\s*,\s*\w+)+)\s*(?:#|$)", re.M)
 ENUM = re.compile(r"^cdef enum[^\n]*:\n((?:[ \t]+[^\n]*\n|\n)+)", re.M)
 EXTERN = re.compile(r"^cdef extern[^\n]*:\n((?:[ \t]+[^\n]*\n|\n)+)", re.M)
 STRUCT = re.compile(r"^cdef (?:packed )?(?:struct|union)[^\n]*:[^\n]*\n((?:[ \t]+[^\n]*\n|\n)+)", re.M)
+EXTERN_STRUCT = re.compile(
+    r"^([ \t]+)((?:cdef |ctypedef )?(?:struct|union) [^\n]*:)[^\n]*\n((?:\1[ \t]+[^\n]*\n)+)", re.M
+)
 FIELD = re.compile(r"([ \t]+[\w* ]+[ *])(\w+)(\s*(?:\[[^\]]*\]\s*)*(?:#[^\n]*)?\n)")
 POINTER = re.compile(r"^ctypedef [^\n(]*\(\*(\w+)\)", re.M)
 
@@ -48,7 +54,8 @@ def modules() -> dict[str, Path]:
         for path in sorted((ROOT / part).glob("*.p*")):
             if path.suffix in (".pxd", ".pyx") and path.stem != "__init__":
                 name = ".".join(path.with_suffix("").relative_to(ROOT).parts)
-                found[name] = path.with_suffix("")
+                if not TAKES_STORE.search(read(path.with_suffix(""), ".pyx")):
+                    found[name] = path.with_suffix("")
     found[LAST] = ROOT / Path(*LAST.split("."))
     return found
 
@@ -123,11 +130,28 @@ def strip(text: str) -> str:
     return CIMPORT.sub("", text)
 
 
-def extern_once(text: str, seen: set[str]) -> str:
+def bare(line: str) -> str:
+    """A line of an extern block, as it is compared: without comment, indent, and the cdef that it may begin with."""
+    return re.sub(r"\s+#.*", "", line.strip()).removeprefix("cdef ")
+
+
+def structs(texts: Iterable[str]) -> dict[str, list[str]]:
+    """First line of each struct in extern blocks -> its fields in all modules: each declares what it reads."""
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        for block in EXTERN.findall(text):
+            for _, header, body in EXTERN_STRUCT.findall(block):
+                fields = found.setdefault(bare(header), [])
+                fields += [f for f in dict.fromkeys(map(bare, body.splitlines())) if f and f not in fields]
+    return {header: [f for f in fields if f != "pass"] or ["pass"] for header, fields in found.items()}
+
+
+def extern_once(text: str, seen: set[str], fields: dict[str, list[str]]) -> str:
     """Leaves out what an earlier extern block has declared: a line, or a nested struct or enum member, a time each."""
     out = []
     inside = False
     skipping = -1
+    verbatim = False
     block: list[str] = []
     for line in text.splitlines():
         stripped = line.strip()
@@ -139,17 +163,25 @@ def extern_once(text: str, seen: set[str]) -> str:
             block = [line]
             skipping = -1
             continue
+        if inside and (verbatim or stripped.startswith('"""')):  # C code: all of it or nothing, so all of it
+            verbatim ^= stripped.count('"""') % 2 == 1
+            block.append(line)
+            continue
         if inside and (indent > 0 or not stripped):
             if skipping >= 0 and (indent > skipping or not stripped):
                 continue
             skipping = -1
-            key = re.sub(r"\s+#.*", "", stripped)
+            key = bare(stripped)
             if key and key not in ("enum:", "pass") and not key.startswith("#"):
                 if key in seen:
                     if key.endswith(":"):
                         skipping = indent
                     continue
                 seen.add(key)
+                if key in fields:
+                    block += [line, *(" " * (indent + 4) + field for field in fields[key])]
+                    skipping = indent
+                    continue
             block.append(line)
             continue
         if inside:
@@ -187,17 +219,18 @@ def join() -> tuple[str, str]:
             uses[name] = uses.get(name, 0) + 1
     pxd, pyx = [], []
     seen: set[str] = set()
+    fields = structs(read(path, suffix) for path in found.values() for suffix in (".pxd", ".pyx"))
     for name in ordered(found):
         text = read(found[name], ".pxd")
-        pxd.append(f"# ---- {name}\n" + extern_once(strip(renamed(text, aliases(text))), seen))
+        pxd.append(f"# ---- {name}\n" + extern_once(strip(renamed(text, aliases(text))), seen, fields))
     for name in found:
         text = read(found[name], ".pyx")
         own = read(found[name], ".pxd")
         short = name.rpartition(".")[2]
         private = {n for n in defined(text) - declared(own) if uses[n] > 1 or n in public}
-        text = strip(renamed(text, aliases(text) | {n: f"{short}_{n}" for n in private}))
+        text = strip(renamed(text, aliases(text) | {n: f"{short}__{n}" for n in private}))
         text = re.sub(r"\A\s*(\"\"\"[\s\S]*?\"\"\")", "", text)
-        pyx.append(f"# ---- {name}\n" + extern_once(text, seen))
+        pyx.append(f"# ---- {name}\n" + extern_once(text, seen, fields))
     return "\n".join(pxd), "\n".join(pyx) + "\nregistry_seal()\n"
 
 

@@ -5,6 +5,7 @@ against redis-server 7.0.15.  Deviations: a CLIENT LIST of a network client leav
 (they have no address); an embedded session sees itself as well.  CLIENT HELP is in our own words.
 """
 
+from libc.limits cimport INT_MAX
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
@@ -46,7 +47,6 @@ cdef enum:
     CLIENT_UNKNOWN = 4
     # Redis shows up to this many bytes of pending output as obl, the rest as omem in blocks of this size
     OUTPUT_BLOCK = 16384
-    INT_MAX = 2147483647
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -33,12 +33,13 @@ from libkv.engine.reply cimport (
     reply_verbatim,
 )
 from libkv.engine.serialized cimport serialized_size
+from libkv.engine.settings cimport LOG_WARNING
 from libkv.engine.types cimport (
     Arg, CALL_DONE, Ctx, Db, Kv, Reply, Session, TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STRING,
     TYPE_ZSET,
 )
 from libkv.engine.watch cimport watch_touch
-from libkv.persistence.durable cimport LOG_WARNING, Durable, durable_log, durable_of
+from libkv.persistence.durable cimport Durable, durable_log, durable_of
 from libkv.persistence.journal cimport journal_sync_all, journal_take
 from libkv.persistence.load cimport LOAD_JOURNAL, LOAD_SNAPSHOT, load_locked
 from libkv.persistence.saves cimport save_now

@@ -22,7 +22,7 @@ from libkv.engine.types cimport CALL_DONE, EVENT_STRING, TYPE_STRING, Arg, Ctx, 
 from libkv.structures.buffer cimport Buffer, buffer_free, buffer_init, buffer_room
 from libkv.structures.cell cimport Slice
 from libkv.structures.hyperloglog cimport (
-    HLL_DENSE, HLL_HEADER, HLL_RANKS, HLL_REGISTERS, HLL_ROOM, HLL_SPARSE, HLL_SPARSE_MOST, HLL_VAL, HLL_XZERO, Run,
+    HLL_DENSE, HLL_HEADER, HLL_RANKS, HLL_REGISTERS, HLL_ROOM, HLL_SPARSE, HLL_SPARSE_MOST, HLL_VAL, HLL_XZERO, HllRun,
     Sketch, hll_add, hll_cache, hll_cached, hll_check, hll_encoding, hll_estimate, hll_estimate_registers,
     hll_header_valid, hll_merge, hll_new, hll_raise, hll_register, hll_run, hll_stale, hll_to_dense,
 )
@@ -259,7 +259,7 @@ cdef void reply_runs(Sketch* s, Reply* r) noexcept nogil:
     cdef const uint8_t* last = s.p + s.n
     cdef Buffer text
     cdef char* o
-    cdef Run run
+    cdef HllRun run
     cdef int k
     buffer_init(&text)
     while p < last:

@@ -59,9 +59,6 @@ _NO_CPU_LISTS = "threads are not pinned; use taskset"
 _NO_OOM = "a library leaves its process's OOM score alone"
 _IN_SLICES = "large values are always freed in slices"
 _NO_CRASH = "crashes are the interpreter's; use faulthandler"
-_NO_STREAMS = "the store has no streams"
-_NO_TRACKING = "client-side caching is not part of the store"
-_NO_SIGNALS = "the server of examples/ ends at once: nothing needs saving"
 _TLS_SESSIONS = "sessions are cached as Python's ssl module does it"
 
 
@@ -407,7 +404,6 @@ _SECTIONS: dict[str, tuple[Directive, ...]] = {
             "keys remembered for client-side caching",
             0,
             I64_MAX,
-            no_effect=_NO_TRACKING,
         ),
         _number(
             "io-threads",
@@ -510,7 +506,6 @@ _SECTIONS: dict[str, tuple[Directive, ...]] = {
             "what SIGINT does",
             words=_SHUTDOWN_WORDS,
             multi=True,
-            no_effect=_NO_SIGNALS,
         ),
         _form(
             "shutdown-on-sigterm",
@@ -519,7 +514,6 @@ _SECTIONS: dict[str, tuple[Directive, ...]] = {
             "what SIGTERM does",
             words=_SHUTDOWN_WORDS,
             multi=True,
-            no_effect=_NO_SIGNALS,
         ),
         _flag(
             "use-exit-on-panic", False, "exit instead of abort", hidden=True, no_effect="the library ends no process"
@@ -597,7 +591,6 @@ _SECTIONS: dict[str, tuple[Directive, ...]] = {
             "events",
             "",
             "classes of changes that are published",
-            no_effect="the store has no channels to publish on",
         ),
     ),
     "Data structures": (
@@ -634,8 +627,8 @@ _SECTIONS: dict[str, tuple[Directive, ...]] = {
         ),
         _bytes("zset-max-listpack-value", 64, "bytes of a member in it", alias="zset-max-ziplist-value"),
         _bytes("hll-sparse-max-bytes", 3000, "bytes of a HyperLogLog's sparse form"),
-        _bytes("stream-node-max-bytes", 4096, "bytes of a stream's node", no_effect=_NO_STREAMS),
-        _number("stream-node-max-entries", 100, "entries of a stream's node", 0, I64_MAX, no_effect=_NO_STREAMS),
+        _bytes("stream-node-max-bytes", 4096, "bytes of a stream's node"),
+        _number("stream-node-max-entries", 100, "entries of a stream's node", 0, I64_MAX),
         _flag("activerehashing", True, "tables are rehashed in idle moments"),
         _number("hz", 10, "runs of the background work a second, 1 to 500"),
         _flag("dynamic-hz", True, "more of them with many clients", no_effect="the work is the same with many clients"),

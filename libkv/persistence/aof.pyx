@@ -14,8 +14,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset, strcmp, strerror
 
 from libkv.engine.latency cimport latency_add
+from libkv.engine.settings cimport LOG_NOTICE, LOG_WARNING
 from libkv.persistence.durable cimport (
-    JOURNAL_OFF, JOURNAL_ON, JOURNAL_STARTING, LOG_NOTICE, LOG_WARNING, PATH_ROOM, ROTATE_DONE, ROTATE_NO,
+    JOURNAL_OFF, JOURNAL_ON, JOURNAL_STARTING, PATH_ROOM, ROTATE_DONE, ROTATE_NO,
     durable_call_keeper, durable_log, durable_log_n, durable_now, durable_of, durable_refuse, durable_start_keeper,
     durable_wake, durable_wall, pthread_mutex_lock, pthread_mutex_unlock,
 )

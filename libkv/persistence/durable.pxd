@@ -197,12 +197,7 @@ cdef int64_t durable_now() noexcept nogil               # monotonic us
 cdef int64_t durable_wall() noexcept nogil              # unix s
 cdef int durable_child_active(Durable* d) noexcept nogil
 
-cdef enum:                      # levels, the log queue's numbers
-    LOG_DEBUG = 0
-    LOG_VERBOSE = 1
-    LOG_NOTICE = 2
-    LOG_WARNING = 3
-
+# level: LOG_... (settings.pxd)
 cdef void durable_log(Durable* d, int level, const char* format, const char* a, const char* b) noexcept nogil  # two %s
 cdef void durable_log_n(Durable* d, int level, const char* format, int64_t a, int64_t b) noexcept nogil        # two %lld
 cdef bint durable_take_line(Durable* d, LogLine* line) noexcept nogil       # the oldest line that no server has taken

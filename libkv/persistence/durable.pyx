@@ -10,6 +10,7 @@ from libkv.engine.access cimport access_refresh
 from libkv.engine.clock cimport mono_ns
 from libkv.engine.config cimport FROM_FILE, config_hook_add, config_hook_remove, config_id, config_of, config_value
 from libkv.engine.lock cimport lock_give, lock_take
+from libkv.engine.settings cimport LOG_NOTICE, LOG_WARNING
 from libkv.persistence.aof cimport aof_close, aof_end_rewrite, aof_rewrite, aof_switch_off, aof_switch_on
 from libkv.persistence.durable_info cimport durable_info
 from libkv.persistence.files cimport files_join

@@ -21,9 +21,10 @@ from libc.string cimport strerror
 
 from libkv.engine.clock cimport wall_us
 from libkv.engine.lock cimport lock_give, lock_take
+from libkv.engine.settings cimport LOG_WARNING
 from libkv.persistence.aof cimport aof_exchange
 from libkv.persistence.durable cimport (
-    FSYNC_ALWAYS, FSYNC_EVERYSEC, JOURNAL_OFF, LOG_WARNING, ROTATE_DONE, ROTATE_NO, ROTATE_WANTED,
+    FSYNC_ALWAYS, FSYNC_EVERYSEC, JOURNAL_OFF, ROTATE_DONE, ROTATE_NO, ROTATE_WANTED,
     durable_call_keeper, durable_child_active, durable_log, durable_now, durable_refuse, durable_wake, pthread_cond_t,
     pthread_mutex_lock, pthread_mutex_t, pthread_mutex_trylock, pthread_mutex_unlock,
 )

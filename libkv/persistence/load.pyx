@@ -21,10 +21,11 @@ from libkv.engine.doom cimport doom_step
 from libkv.engine.lock cimport lock_give, lock_take
 from libkv.engine.parser cimport PARSE_COMMAND, PARSE_MORE, Parser, parser_expects, parser_free, parser_init, parser_next
 from libkv.engine.registry cimport Command, command_of
+from libkv.engine.settings cimport LOG_NOTICE, LOG_WARNING
 from libkv.engine.types cimport S_DENY_BLOCKING, S_EMBEDDED, Arg, Ctx, Reply, Session
 from libkv.persistence.aof cimport aof_find
 from libkv.persistence.durable cimport (
-    JOURNAL_OFF, LOG_NOTICE, LOG_WARNING, PATH_ROOM, Durable, durable_log, durable_log_n, durable_now, durable_of, durable_wall,
+    JOURNAL_OFF, PATH_ROOM, Durable, durable_log, durable_log_n, durable_now, durable_of, durable_wall,
 )
 from libkv.persistence.files cimport files_join, files_size
 from libkv.persistence.manifest cimport PART_BASE, PART_HISTORY, Manifest

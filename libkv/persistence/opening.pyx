@@ -109,14 +109,15 @@ def start(StoreCore store not None, *, int64_t until=0, bint exclusive=False):
         store.leave()
 
 
-def prepare_shutdown(StoreCore store not None, bint save=False):
-    """What SHUTDOWN does with the files: False when the data can't be made safe.  save: a snapshot in any case."""
+def prepare_shutdown(StoreCore store not None, bint save=False, bint nosave=False, bint force=False):
+    """What SHUTDOWN does with the files: False when the data can't be made safe.  save: a snapshot in any case; nosave:
+    in none; neither: when there are save points.  force: True whatever happens."""
     cdef bint good
     store.enter()
     try:
         with nogil:
             lock_take(store.kv)
-            good = shutdown_prepare(store.kv, save, False, False)
+            good = shutdown_prepare(store.kv, save, nosave, force)
             lock_give(store.kv)
         return good
     finally:

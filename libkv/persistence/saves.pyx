@@ -12,8 +12,9 @@ from libc.string cimport memset, strerror
 from libkv.engine.config cimport config_id, config_value
 from libkv.engine.latency cimport latency_add
 from libkv.engine.lock cimport lock_give, lock_take
+from libkv.engine.settings cimport LOG_NOTICE, LOG_WARNING
 from libkv.persistence.durable cimport (
-    LOG_NOTICE, LOG_WARNING, PATH_ROOM, SAVES_BY_POINTS, durable_log, durable_log_n, durable_of, durable_refuse,
+    PATH_ROOM, SAVES_BY_POINTS, durable_log, durable_log_n, durable_of, durable_refuse,
     durable_start_keeper, durable_wall,
 )
 from libkv.persistence.files cimport files_join

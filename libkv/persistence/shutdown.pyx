@@ -2,10 +2,9 @@
 
 from libc.string cimport strerror
 
+from libkv.engine.settings cimport LOG_NOTICE, LOG_WARNING
 from libkv.persistence.aof cimport aof_stop_rewrite
-from libkv.persistence.durable cimport (
-    JOURNAL_OFF, JOURNAL_STARTING, LOG_NOTICE, LOG_WARNING, Durable, durable_log, durable_of,
-)
+from libkv.persistence.durable cimport JOURNAL_OFF, JOURNAL_STARTING, Durable, durable_log, durable_of
 from libkv.persistence.journal cimport journal_sync_all, journal_take
 from libkv.persistence.saves cimport save_now, save_stop, save_wanted_at_end
 

@@ -29,14 +29,13 @@ from libkv.engine.lock cimport lock_give, lock_take
 from libkv.engine.parser cimport Parser
 from libkv.engine.push cimport push_class
 from libkv.engine.session cimport session_data, session_free, session_new, session_resume, session_unread
+from libkv.engine.settings cimport LOG_NOTICE, LOG_VERBOSE, LOG_WARNING
 from libkv.engine.store cimport kv_cron
 from libkv.engine.types cimport S_ATTACK, S_BLOCKED, S_CLOSE_AFTER, S_CLOSE_ASAP, S_PAUSED, S_RESUME, S_UNIX
 from libkv.persistence.durable cimport Durable, durable_of
 from libkv.persistence.journal cimport journal_flush, journal_hold, journal_reached, journal_take, journal_unhold
 from libkv.server.listen cimport LISTEN_UNIX
-from libkv.server.logqueue cimport (
-    LOG_LINE, LOG_NOTICE, LOG_VERBOSE, LOG_WARNING, logqueue_add, logqueue_wants,
-)
+from libkv.server.logqueue cimport LOG_LINE, logqueue_add, logqueue_wants
 from libkv.server.loop cimport (
     CONN_CLOSING, CONN_SENDING, Received, kv_atomic_swap, loop_close, loop_in_flight, loop_send, loop_timer, loop_wake,
 )

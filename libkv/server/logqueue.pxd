@@ -10,16 +10,11 @@ from libc.stdint cimport int64_t, uint64_t
 cdef enum:
     LOG_RING = 65536
     LOG_LINE = 2048             # longest line; the rest is cut off
-    # redis-server's levels
-    LOG_DEBUG = 0
-    LOG_VERBOSE = 1
-    LOG_NOTICE = 2
-    LOG_WARNING = 3
 
 cdef struct LogQueue:
     void* mutex
     int fd                      # an eventfd: readable when there are lines
-    int level                   # atomic: lines below it are not taken
+    int level                   # LOG_... (settings.pxd), atomic: lines below it are not taken
     char* ring
     size_t head                 # next byte to read
     size_t used

@@ -6,6 +6,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from libkv.engine.clock cimport wall_us
+from libkv.engine.settings cimport LOG_NOTICE
 
 cdef extern from "<pthread.h>" nogil:
     ctypedef struct pthread_mutex_t:

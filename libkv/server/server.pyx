@@ -14,6 +14,7 @@ from libc.string cimport strcmp
 
 from libkv.engine.config cimport config_hook_add, config_hook_remove, config_id, config_text_set, config_value
 from libkv.engine.lock cimport lock_give, lock_take
+from libkv.engine.settings cimport LOG_DEBUG, LOG_NOTICE, LOG_VERBOSE, LOG_WARNING
 from libkv.engine.types cimport Kv
 from libkv.persistence.durable cimport durable_add_waker, durable_of, durable_remove_waker
 from libkv.persistence.journal cimport journal_sync_all
@@ -23,9 +24,7 @@ from libkv.server.epoll cimport (
     epoll_close_all, epoll_forget, epoll_listen, epoll_listen_stop, epoll_open, epoll_run_once, epoll_shut,
 )
 from libkv.server.listen cimport LISTEN_MAX, LISTEN_TCP, LISTEN_UNIX, listen_tcp, listen_unix
-from libkv.server.logqueue cimport (
-    LOG_DEBUG, LOG_LINE, LOG_NOTICE, LOG_VERBOSE, LOG_WARNING, logqueue_add, logqueue_close, logqueue_open, logqueue_take,
-)
+from libkv.server.logqueue cimport LOG_LINE, logqueue_add, logqueue_close, logqueue_open, logqueue_take
 from libkv.server.loop cimport kv_atomic_get, kv_atomic_swap, loop_timer, loop_wake
 from libkv.store cimport StoreCore
 

@@ -47,7 +47,7 @@ cdef struct Sketch:
     uint8_t* p                  # HLL_ROOM bytes, or HLL_DENSE_BYTES when it is dense
     size_t n
 
-cdef struct Run:                # one opcode of a sparse one
+cdef struct HllRun:             # one opcode of a sparse one
     uint8_t kind
     uint8_t value               # of its registers
     uint8_t bytes
@@ -96,7 +96,7 @@ cdef inline uint8_t hll_register(const uint8_t* p, uint32_t index) noexcept nogi
         v |= <unsigned int>at[1] << (8 - shift)
     return <uint8_t>(v & 63)
 
-cdef inline void hll_run(const uint8_t* p, const uint8_t* end, Run* run) noexcept nogil:
+cdef inline void hll_run(const uint8_t* p, const uint8_t* end, HllRun* run) noexcept nogil:
     """The opcode at p < end.  An XZERO cut short reads as if a zero byte followed."""
     cdef uint8_t first = p[0]
     run.bytes = 1

@@ -111,7 +111,7 @@ cdef int hll_to_dense(Sketch* s) noexcept nogil:
     cdef const uint8_t* end = s.p + s.n
     cdef uint32_t at = 0
     cdef uint32_t i
-    cdef Run run
+    cdef HllRun run
     if s.p[4] == HLL_DENSE:
         return 0
     memset(dense, 0, sizeof(dense))
@@ -150,7 +150,7 @@ cdef inline uint8_t* put_values(uint8_t* o, uint8_t value, uint32_t count) noexc
     return o + 1
 
 
-cdef inline uint8_t* put_run(uint8_t* o, Run* like, uint32_t count) noexcept nogil:
+cdef inline uint8_t* put_run(uint8_t* o, HllRun* like, uint32_t count) noexcept nogil:
     return put_values(o, like.value, count) if like.kind == HLL_VAL else put_zeros(o, count)
 
 
@@ -170,7 +170,7 @@ cdef int sparse_raise(Sketch* s, uint32_t index, uint8_t value, size_t sparse_mo
     cdef uint8_t* before = p
     cdef uint32_t first = 0
     cdef size_t new
-    cdef Run run
+    cdef HllRun run
     if value > HLL_VALUE_MOST:
         return promote(s, index, value)
     if s.n > HLL_SPARSE_MOST:
@@ -208,8 +208,8 @@ cdef void join_values(Sketch* s, uint8_t* p) noexcept nogil:
     """Makes one VAL of two neighbours with the same value, where it can hold them all, near a change."""
     cdef uint8_t* end = s.p + s.n
     cdef int span = MERGE_SPAN
-    cdef Run a
-    cdef Run b
+    cdef HllRun a
+    cdef HllRun b
     while p < end and span > 0:
         span -= 1
         hll_run(p, end, &a)
@@ -235,7 +235,7 @@ cdef int hll_merge(uint8_t* registers, const uint8_t* p, size_t n) noexcept nogi
     cdef uint32_t at = 0
     cdef uint32_t i
     cdef unsigned int bits
-    cdef Run run
+    cdef HllRun run
     if p[4] == HLL_DENSE:
         p += HLL_HEADER
         for i in range(0, HLL_REGISTERS, 4):
@@ -320,7 +320,7 @@ cdef int hll_estimate(const uint8_t* p, size_t n, uint64_t* estimate) noexcept n
     cdef uint32_t at = 0
     cdef unsigned int bits
     cdef int i
-    cdef Run run
+    cdef HllRun run
     memset(count, 0, sizeof(count))
     if p[4] == HLL_DENSE:
         p += HLL_HEADER
@@ -354,7 +354,7 @@ cdef int hll_check(const uint8_t* p, size_t n) noexcept nogil:
     cdef const uint8_t* end = p + n
     cdef uint64_t registers = 0
     cdef uint32_t i
-    cdef Run run
+    cdef HllRun run
     if not hll_header_valid(p, n):
         return 1
     if p[4] == HLL_DENSE:

@@ -50,7 +50,7 @@ def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 DEFAULTS = [
     "hash-max-listpack-entries 128 hash-max-listpack-value 64 zset-max-listpack-entries 128 zset-max-listpack-value 64",
     "set-max-intset-entries 512 list-max-listpack-size -2 list-compress-depth 0 hll-sparse-max-bytes 3000",
-    "maxmemory 0 maxmemory-policy noeviction proto-max-bulk-len 536870912 timeout 0",
+    "slowlog-log-slower-than 10000 maxmemory 0 maxmemory-policy noeviction proto-max-bulk-len 536870912 timeout 0",
     "stream-node-max-entries 100 stream-node-max-bytes 4096",
 ]
 
@@ -146,8 +146,9 @@ def pair(redis_socket: str) -> Iterator[Pair]:
 
 
 @pytest.fixture
-def several(redis_socket: str, tmp_path: Path) -> Iterator[Several]:
+def several(redis_socket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Several]:
     """Both, each served, for tests with several clients."""
-    both = Several(redis_socket, str(tmp_path / "ours.sock"))
+    # not tmp_path, which has the test's name in it: what clients are shown of a socket's path is cut off
+    both = Several(redis_socket, str(tmp_path_factory.mktemp("s") / "ours.sock"))
     yield both
     both.close()

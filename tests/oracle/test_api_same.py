@@ -59,6 +59,15 @@ class Recorder:
     def contains(self, name):
         self.log.append((f"{name!r} in", name in self.client))
 
+    def until_saved(self):
+        """Waits for the child that writes a file; how often it has to be asked is nobody's promise, and not noted."""
+        for _ in range(500):
+            state = self.client.info("persistence")
+            if not (state["rdb_bgsave_in_progress"] or state["aof_rewrite_in_progress"]):
+                return
+            time.sleep(0.02)
+        raise AssertionError(state)
+
 
 def typed(value):
     """A value with the types of all its parts."""
@@ -97,12 +106,12 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(params=ENCODINGS)
-def clients(request, server):
+def clients(request, server, tmp_path):
     """(ours, theirs), both empty, with the same encoding."""
     options = ENCODINGS[request.param]
     with (
         redis.Redis(unix_socket_path=server, **options) as theirs,
-        libkv.Store(enable_debug_command="yes", **options) as ours,
+        libkv.Store(enable_debug_command="yes", dir=str(tmp_path), **options) as ours,
     ):
         theirs.flushall()
         theirs.config_resetstat()
@@ -897,6 +906,18 @@ def channels(r):
     r.client_tracking_off(prefix=["a"])
 
 
+def files(r):
+    r.set("k", "v")
+    r.save()
+    r.bgsave()
+    r.until_saved()
+    r.bgsave(schedule=False)
+    r.until_saved()
+    r.bgrewriteaof()
+    r.until_saved()
+    r.get("k")
+
+
 def raw_commands(r):
     r.set("k", "v")
     r.hset("h", "f", "v")
@@ -945,6 +966,7 @@ SCENARIOS = [
     channels,
     users,
     sessions_and_server,
+    files,
     raw_commands,
 ]
 
@@ -958,7 +980,7 @@ def test_scenario(clients, scenario):
 COMPARED_APART = {  # what can't be equal, only alike: see the tests below
     *("acl_genpass", "acl_help", "memory_malloc_stats", "memory_stats"),
     "register_script",  # test_scripting_api.py
-    *("client_id", "client_info", "command", "command_count", "debug_object", "info", "time"),
+    *("client_id", "client_info", "command", "command_count", "debug_object", "info", "lastsave", "time"),
     *("quit", "reset", "select"),  # of a session: tests/unit/kv/test_embedding.py
 }
 
@@ -970,6 +992,9 @@ def test_every_method_is_in_a_scenario():
             return lambda *args, **kwargs: self
 
         def contains(self, name):
+            pass
+
+        def until_saved(self):
             pass
 
     called = set()
@@ -991,6 +1016,12 @@ def test_alike(clients):
     assert {k: type(v) for k, v in mine.items()} == {k: type(v) for k, v in wanted.items()}
     assert list(map(type, ours.time())) == [int, int] and type(ours.time()) is tuple
     assert abs(ours.time()[0] - theirs.time()[0]) <= 2
+    for client in clients:
+        tick = datetime.timedelta(milliseconds=10)  # whole seconds are the kernel's of its last tick
+        before = (datetime.datetime.now() - tick).replace(microsecond=0)
+        assert client.save() is True
+        saved = client.lastsave()
+        assert type(saved) is datetime.datetime and before <= saved <= datetime.datetime.now()
     mine, wanted = ours.info("keyspace", "stats"), theirs.info("keyspace", "stats")
     assert mine["db0"] == wanted["db0"]
     assert [k for k in wanted if k not in mine] == []

@@ -34,7 +34,8 @@ def test_nearly_every_row_is_here() -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_every_row(pair: Pair, seed: int) -> None:
     r = random.Random(seed)
-    for words in (("ACL", "DELUSER", *WORDS), ("FUNCTION", "FLUSH"), ("SLOWLOG", "RESET")):  # of an earlier test
+    whole = ("ACL", "SETUSER", "default", "reset", "on", "nopass", "~*", "&*", "+@all")
+    for words in (("ACL", "DELUSER", *WORDS), whole, ("FUNCTION", "FLUSH"), ("SLOWLOG", "RESET")):  # of an earlier test
         pair.both(*words)
     for row in r.sample(ROWS, len(ROWS)):
         words = (*row.name.split("|"), *(r.choice(WORDS) for _ in range(r.randint(0, 5))))

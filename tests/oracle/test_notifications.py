@@ -74,6 +74,7 @@ def test_setting(several: Any, classes: str) -> None:
     several.do("b", "CONFIG", "GET", "notify-keyspace-events")
     several.do("a", "PSUBSCRIBE", "__key*")
     several.run("""
+        b: DEBUG SET-ACTIVE-EXPIRE 0
         b: SET k v
         b: RPUSH l 1
         b: SADD s 1
@@ -84,8 +85,9 @@ def test_setting(several: Any, classes: str) -> None:
         b: XADD x 1-1 f v
         b: DEL k l s h z x
     """)
-    several.wait(0.15)
+    several.wait(0.02)
     several.do("b", "GET", "e")
+    several.do("b", "DEBUG", "SET-ACTIVE-EXPIRE", "1")
 
 
 def test_a_client_hears_of_itself(several: Any) -> None:

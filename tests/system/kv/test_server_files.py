@@ -170,6 +170,14 @@ def test_sigterm_saves(start: Start, tmp_path: Path) -> None:
     assert (tmp_path / "ours" / "dump.rdb").exists()
 
 
+@pytest.mark.parametrize(("words", "saved"), [("save", True), ("nosave now", False), ("default", False)])
+def test_a_signal_does_what_the_directive_says(start: Start, tmp_path: Path, words: str, saved: bool) -> None:
+    server = start("--shutdown-on-sigint", *words.split())
+    assert server.ask(b"SET k v\r\n") == b"+OK\r\n"
+    assert server.stop(signal.SIGINT) == 0
+    assert (tmp_path / "ours" / "dump.rdb").exists() == saved
+
+
 def test_sigterm_is_refused_when_the_data_cant_be_saved(start: Start, tmp_path: Path) -> None:
     server = start()
     client = client_of(server)

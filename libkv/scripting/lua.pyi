@@ -1,0 +1,3 @@
+names: tuple[bytes, ...]
+
+def interpreter_path() -> bytes: ...
