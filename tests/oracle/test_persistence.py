@@ -39,7 +39,7 @@ class Running:
         self.wait("loading", 0)
 
     def wait(self, field: str, value: object) -> None:
-        for _ in range(1000):
+        for _ in range(3000):
             if self.client.info("persistence")[field] == value:
                 return
             time.sleep(0.01)
@@ -272,7 +272,7 @@ def test_children_one_at_a_time(slow: list[Running]) -> None:
     seen = []
     for server in slow:
         server.client.config_set("rdb-key-save-delay", 2000)
-        server.client.execute_command("DEBUG", "POPULATE", 3000)
+        server.client.execute_command("DEBUG", "POPULATE", 1000)
         answers: list[object] = []
         for words in (
             ["BGSAVE"],

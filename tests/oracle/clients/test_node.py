@@ -16,7 +16,7 @@ def test_program(port: int, program: str) -> None:
     if shutil.which("node") is None:
         pytest.skip("missing node (Debian package nodejs)")
     if not (NODE / "node_modules").is_dir():
-        pytest.skip(f"missing {NODE / 'node_modules'} (npm ci, which make test runs)")
+        pytest.skip(f"missing {NODE / 'node_modules'} (npm install, which make test runs)")
     done = subprocess.run(["node", program, str(port)], cwd=NODE, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "good\n"
