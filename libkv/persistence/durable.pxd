@@ -95,7 +95,6 @@ cdef struct Durable:
     int64_t growth              # auto-aof-rewrite-percentage
     int64_t growth_min          # auto-aof-rewrite-min-size, bytes
     bint stop_writes            # stop-writes-on-bgsave-error
-    int64_t key_delay           # rdb-key-save-delay
     rdb_libraries_each libraries        # function libraries, when there are any: durable_set_libraries
     rdb_library library
     void* library_arg

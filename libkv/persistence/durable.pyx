@@ -71,7 +71,6 @@ cdef int PREAMBLE = config_id(b"aof-use-rdb-preamble")
 cdef int TIMESTAMPS = config_id(b"aof-timestamp-enabled")
 cdef int KEEP_HISTORY = config_id(b"aof-disable-auto-gc")
 cdef int STOP_WRITES = config_id(b"stop-writes-on-bgsave-error")
-cdef int KEY_DELAY = config_id(b"rdb-key-save-delay")
 
 
 cdef int64_t durable_now() noexcept nogil:
@@ -345,7 +344,6 @@ cdef void durable_configure(Kv* kv) noexcept nogil:
     d.stop_writes = is_yes(kv, STOP_WRITES)
     d.growth = strtoll(config_value(kv, GROWTH).p, NULL, 10)
     d.growth_min = strtoll(config_value(kv, GROWTH_MIN).p, NULL, 10)
-    d.key_delay = strtoll(config_value(kv, KEY_DELAY).p, NULL, 10)
     snprintf(d.dir, PATH_ROOM, b"%s", config_value(kv, DIR).p)
     snprintf(d.snapshot_name, sizeof(d.snapshot_name), b"%s", config_value(kv, DBFILENAME).p)
     if d.state == JOURNAL_OFF and not d.rewriting:      # an open journal stays where it is

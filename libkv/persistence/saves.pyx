@@ -7,6 +7,7 @@ store replaces nothing.
 from libc.errno cimport EBUSY
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdio cimport snprintf
+from libc.stdlib cimport strtoll
 from libc.string cimport memset, strerror
 
 from libkv.engine.config cimport config_id, config_value
@@ -24,6 +25,7 @@ cdef enum:
     RETRY_SECONDS = 5           # after a failed background save
 
 cdef int CHECKSUM = config_id(b"rdbchecksum")
+cdef int KEY_DELAY = config_id(b"rdb-key-save-delay")
 cdef int COMPRESSION = config_id(b"rdbcompression")
 cdef int SAVE_SYNC = config_id(b"rdb-save-incremental-fsync")
 cdef int REWRITE_SYNC = config_id(b"aof-rewrite-incremental-fsync")
@@ -42,7 +44,7 @@ cdef void plan_fill(Kv* kv, SnapshotPlan* plan, int kind) noexcept nogil:
     plan.checksum = is_yes(kv, CHECKSUM)
     plan.compress = is_yes(kv, COMPRESSION)
     plan.incremental_fsync = is_yes(kv, SAVE_SYNC if kind == SNAPSHOT_RDB else REWRITE_SYNC)
-    plan.key_delay = d.key_delay
+    plan.key_delay = strtoll(config_value(kv, KEY_DELAY).p, NULL, 10)
     plan.libraries = d.libraries
     plan.files = d.files
 

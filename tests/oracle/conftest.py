@@ -61,8 +61,8 @@ class Pair:
     def __init__(self, redis_socket: str, **settings: Any) -> None:
         self.real = Wire(redis_socket)
         self.real.call("RESET")
-        self.real.call("FLUSHALL")
-        self.real.call("CONFIG", "RESETSTAT")
+        for words in ("FLUSHALL", "SCRIPT FLUSH", "FUNCTION FLUSH", "CONFIG RESETSTAT"):
+            self.real.call(*words.split())
         for setting in DEFAULTS:  # a test may have changed them, and the server is shared
             assert self.real.call("CONFIG", "SET", *setting.split()) == b"+OK\r\n"
         self.store = libkv.Store(enable_debug_command="yes", **settings)

@@ -272,7 +272,7 @@ def test_children_one_at_a_time(slow: list[Running]) -> None:
     seen = []
     for server in slow:
         server.client.config_set("rdb-key-save-delay", 2000)
-        server.client.execute_command("DEBUG", "POPULATE", 1000)
+        server.client.execute_command("DEBUG", "POPULATE", 3000)
         answers: list[object] = []
         for words in (
             ["BGSAVE"],
