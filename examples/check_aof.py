@@ -164,6 +164,9 @@ def main(arguments: list[str]) -> int:
     if arguments in (["-v"], ["--version"]):
         print(f"check_aof.py {__version__}")
         return 0
+    if arguments in (["-h"], ["--help"]):
+        print(__doc__)
+        return 0
     if len(arguments) == 2 and arguments[0] == "--fix":
         fix, name = 1, arguments[1]
     elif len(arguments) == 3 and arguments[0] == "--truncate-to-timestamp" and arguments[1].isdigit():

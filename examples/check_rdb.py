@@ -132,6 +132,9 @@ def main(arguments: list[str]) -> int:
     if arguments in (["-v"], ["--version"]):
         print(f"check_rdb.py {__version__}")
         return 0
+    if arguments in (["-h"], ["--help"]):
+        print(__doc__)
+        return 0
     skip = "--skip-unsupported" in arguments
     names = [a for a in arguments if a != "--skip-unsupported"]
     if len(names) != 1:

@@ -82,6 +82,13 @@ def test_usage(tmp_path):
         assert done.returncode == 1 and (b"Usage" in done.stderr or b"No such file" in done.stderr)
 
 
+@pytest.mark.parametrize("program", ["check_rdb.py", "check_aof.py"])
+def test_help(program):
+    command = [sys.executable, str(ROOT / "examples" / program), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=False)
+    assert done.returncode == 0 and program in done.stdout and "Exit status" in done.stdout
+
+
 def test_unsupported_keys(tmp_path):
     path = tmp_path / "new.rdb"
     field = b"\x01f\x01v"
