@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -18,10 +19,17 @@ OURS = [sys.executable, str(ROOT / "examples" / "server.py")]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def free_port() -> int:
-    """A TCP port that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return int(s.getsockname()[1])
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    """A TCP (or SOCK_DGRAM: UDP) port of 127.0.0.1 that nobody has.
+
+    It lies below those that the kernel gives to connections: one of them could take it before the server does."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for _ in range(1000):
+        port = random.randrange(min(10_000, first - 1000), first)
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, kind) as s:
+            s.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no free port below {first}")
 
 
 def read_until_closed(s: socket.socket) -> bytes:

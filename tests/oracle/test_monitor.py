@@ -27,8 +27,8 @@ def test_lines(several: Any) -> None:
         b: set A b c d
         b: DEBUG SLEEP 0
         b: SLOWLOG GET
-        b: EXPIRE k 10
-        b: GETEX k EX 10
+        b: EXPIRE k 1000
+        b: GETEX k EX 1000
         b: INCRBYFLOAT f 1.5
         b: SUBSCRIBE x
         b: UNSUBSCRIBE

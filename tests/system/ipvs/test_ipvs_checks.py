@@ -22,6 +22,7 @@ from libipvs.checks import DnsCheck, Host, HttpCheck, MiscCheck, SmtpCheck, Targ
 from libipvs.checks.kinds import DNS_TYPES
 from libipvs.errors import Unavailable
 from libipvs.kernel import Kernel
+from tests.servers import free_port
 
 FAST = Timing(delay_loop=0.2, retry=1, delay_before_retry=0.1, connect_timeout=2.0, warmup=0)
 PAGE = b"<h1>nginx-RS1</h1>\n"
@@ -103,12 +104,6 @@ def test_nginx_comes_and_goes(nginx):
             run_until(host, lambda: all(watch.verdict.up for watch in good))
             run_until(host, lambda: busy.verdict.reason == "HTTP status 503")
             stop()
-
-
-def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def comes_and_goes(command, checks, never):

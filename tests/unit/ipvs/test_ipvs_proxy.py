@@ -19,6 +19,7 @@ from libipvs.errors import InvalidRequest, NoSuchService, PartiallyApplied, Refu
 from libipvs.model import Pool, RealServer, VirtualService
 from libipvs.proxy import Proxy, packed_address, proxy_header, unpacked_address
 from libipvs.reconcile import reconcile
+from tests.servers import free_port
 
 
 class Echo:
@@ -85,12 +86,6 @@ def echoes():
             return echo
 
         yield make
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def serve(plane, *servers, scheduler="rr", address="127.0.0.1", **options):
