@@ -15,8 +15,9 @@ the virtual address every 5 ms.  Figures are milliseconds.  A mode of 1 s gets h
 
 After kill, killall and freeze the host's kernel may go on answering: what matters there is `owners`, how many seconds
 two hosts held the address at once (sampled every few ms, for at most 6 s or the takeover time and 1.5 s).  A link
-takeover earlier than the protocol's shortest is reported as EARLY.  The rounds are spread over several labs (sets of
-namespaces) that run at the same time: they mostly wait.
+takeover earlier than the protocol's shortest is reported as EARLY.  The phase is the part of an interval that has
+passed since the master's last advert.  The rounds are spread over several labs (sets of namespaces) that run at the
+same time: they mostly wait.
 """
 
 import argparse
@@ -91,14 +92,13 @@ def one_round(lab, which, mode, kind, phase):
     if not until(lambda: lab.holds(1), 12):
         raise RuntimeError(f"{which} never became master")
     start(lab, which, 2, kind, version, interval)
-    time.sleep(1.5 + phase * interval)
+    time.sleep(1.5)
     takeover = 3 * interval + interval
-    client = subprocess.Popen(
-        ["ip", "netns", "exec", lab.spaces[2], sys.executable, str(PROBE), VIP, f"{2.8 + takeover:g}"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    time.sleep(1.7)  # a neighbour entry younger than a second takes no gratuitous ARP (arp_locktime)
+    quiet = 1.4  # a neighbour entry younger than a second takes no gratuitous ARP (arp_locktime)
+    probe = [sys.executable, str(PROBE), VIP, f"{1.1 + quiet + interval + takeover:g}", f"{quiet:g}"]
+    client = subprocess.Popen(["ip", "netns", "exec", lab.spaces[2], *probe], stdout=subprocess.PIPE, text=True)
+    advert = float(client.stdout.readline())
+    time.sleep(max(0.0, advert + phase * interval - time.monotonic()))
     if kind == "stop":
         master.send(signal.SIGTERM)
     elif kind in ("link", "bfd"):

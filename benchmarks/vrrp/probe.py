@@ -1,6 +1,7 @@
-"""A client that pings an address every 5 ms: probe.py ADDRESS SECONDS.  Prints the longest outage in milliseconds.
+"""A client that pings an address every 5 ms: probe.py ADDRESS SECONDS QUIET.
 
-The outage is the time between the sending of the last answered probe before and of the first answered one after.
+After QUIET seconds it prints when (CLOCK_MONOTONIC) the next advert passed by; at its end the longest outage in
+milliseconds: the time between the sending of the last answered probe before and of the first answered one after.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import sys
 import time
 
 STEP = 0.005
+ETH_P_IP, VRRP = 0x0800, 112
 
 
 def checksum(data):
@@ -21,7 +23,8 @@ def checksum(data):
 
 
 def main():
-    address, seconds = sys.argv[1], float(sys.argv[2])
+    address, seconds, quiet = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
+    adverts = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_IP))
     s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     s.setblocking(False)
     sent, answered = [], set()
@@ -36,7 +39,13 @@ def main():
             with contextlib.suppress(OSError):  # no neighbour entry: as good as lost
                 s.sendto(packet, (address, 0))
             continue
-        if select.select([s], [], [], due - now)[0]:
+        ready = select.select([s] if adverts is None else [s, adverts], [], [], due - now)[0]
+        if adverts in ready:
+            packet = adverts.recv(2048)
+            if packet[9] == VRRP and (seen := time.monotonic()) > began + quiet:
+                print(seen, flush=True)
+                adverts = None
+        if s in ready:
             reply = s.recv(2048)
             if reply[20] == 0 and reply[24:26] == b"KV":
                 answered.add(int.from_bytes(reply[26:28], "big"))
