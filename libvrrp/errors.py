@@ -31,3 +31,9 @@ class ConfigError(VrrpError, ValueError):
 
 class CapabilityError(VrrpError, PermissionError):
     """The process lacks a Linux capability; the message names it and what still works without it."""
+
+
+def require(condition: bool, what: str, setting: str, allowed: str) -> None:
+    """Raises ConfigError unless the condition holds: which object, which setting of it, and what is allowed."""
+    if not condition:
+        raise ConfigError(f"{what}: {setting}: {allowed}")

@@ -26,6 +26,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from libvrrp.config import Config
@@ -83,10 +84,12 @@ class Segment:
         self.loss = self.duplicate = 0.0
         self.reorder = False
 
-    def send(self, sender: "Host", data: bytes) -> None:
-        """Delivers an IP datagram to every other host on the segment."""
+    def send(self, sender: "Host", data: bytes, to: str | None = None) -> None:
+        """Delivers an IP datagram to every other host on the segment, or to the one whose address is `to`."""
         rng = self.simulation.rng
         for host, interface in self.ports:
+            if to is not None and ip_address(host._ports[interface][1]) != ip_address(to):
+                continue
             if host is sender or (sender.name, host.name) in self._cut or not host.links.get(interface, False):
                 continue
             if self.loss and rng.random() < self.loss:
@@ -208,15 +211,19 @@ class Host:
         if router.interface not in self._ports or not self.links[router.interface]:
             return
         segment, address = self._ports[router.interface]
-        advert = Advert(
-            version=router.version,
-            vrid=router.vrid,
-            priority=action.priority,
-            interval_cs=router.interval_cs,
-            addresses=[a.ip for a in router.addresses],
-            source=address,
-        )
-        segment.send(self, advert.encode())
+        receivers: list[str | None] = [peer.address for peer in router.peer_list]
+        for peer in receivers or [None]:
+            advert = Advert(
+                version=router.version,
+                vrid=router.vrid,
+                priority=action.priority,
+                interval_cs=router.interval_cs,
+                addresses=[a.ip for a in router.addresses],
+                source=address,
+                destination=peer or router.group or None,
+                ttl=router.unicast_ttl if peer else 255,
+            )
+            segment.send(self, advert.encode(), peer)
 
     def _change_addresses(self, action: Action) -> None:
         """The kernel does one change after the other, and goes on while the process is paused."""

@@ -34,6 +34,36 @@ cdef bint same_addresses(const CRouter* r, const CAdvert* a) noexcept nogil:
     return True
 
 
+cdef bint to_group(const CAdvert* a) noexcept nogil:
+    """Whether its destination is a multicast address."""
+    return a.destination[0] == 0xFF if a.family == 6 else a.destination[0] >> 4 == 14
+
+
+cdef bint peer_ttl_fits(const CRouter* r, const CAdvert* a, size_t width) noexcept nogil:
+    """A TTL from a unicast peer is within the peer's limits; from anybody else, within the router's."""
+    cdef int32_t i
+    for i in range(r.peer_count):
+        if memcmp(r.peers + <size_t>i * width, a.source, width) == 0:
+            return r.peer_ttls[2 * i] <= a.ttl <= r.peer_ttls[2 * i + 1]
+    return r.ttl_low <= a.ttl <= r.ttl_high
+
+
+cdef void note_refused(CNode* node, const CEvent* e) noexcept nogil:
+    """A datagram with a router's VRID that is no advert (e.id: the IP family, e.router: the VRID)."""
+    cdef CAdvert a
+    cdef CRouter* r
+    memset(&a, 0, sizeof(a))
+    a.family, a.vrid = <uint8_t>e.id, <uint8_t>e.router
+    r = router_for(node, e.interface, &a)
+    if r == NULL:
+        return
+    r.refused[e.value] += 1
+    if e.value == FAIL_VERSION:
+        r.protocol_error = PROTOCOL_VERSION
+    elif e.value == FAIL_CHECKSUM:
+        r.protocol_error = PROTOCOL_CHECKSUM
+
+
 cdef int advert_refusal(CNode* node, CRouter* r, const CAdvert* a) noexcept nogil:
     """Why the router must drop the advert (a Drop), or DROP_NONE."""
     cdef size_t width = 4 if r.family == 4 else 16
@@ -41,8 +71,10 @@ cdef int advert_refusal(CNode* node, CRouter* r, const CAdvert* a) noexcept nogi
         return DROP_OWN
     if r.state == INITIALIZE or r.state == FAULT:
         return DROP_STOPPED
+    if r.unicast == to_group(a):
+        return DROP_DESTINATION
     if r.unicast:
-        if a.ttl < r.ttl_low or a.ttl > r.ttl_high:
+        if not peer_ttl_fits(r, a, width):
             return DROP_TTL
         if r.check_peers and not in_list(r.peers, r.peer_count, a.source, width):
             return DROP_PEER
@@ -104,6 +136,10 @@ cdef void receive(CNode* node, CRouter* r, const CAdvert* a) noexcept nogil:
     cdef int given
     if reason:
         r.drops[reason] += 1
+        if reason == DROP_TTL:
+            r.protocol_error = PROTOCOL_TTL
+        elif reason == DROP_VERSION:
+            r.protocol_error = PROTOCOL_VERSION
         if reason != DROP_OWN and reason != DROP_STOPPED and now - r.drop_logged[reason] >= LOG_PERIOD:
             r.drop_logged[reason] = now
             emit(node, r, ACT_DROPPED, reason, 0)
@@ -115,7 +151,7 @@ cdef void receive(CNode* node, CRouter* r, const CAdvert* a) noexcept nogil:
         given = IN_ADVERT_ZERO
     elif r.state == MASTER:
         if sender_wins(r, a):
-            given = IN_ADVERT_HIGHER
+            given = IN_ADVERT_HIGHER_LOUD if r.answer_higher else IN_ADVERT_HIGHER
         else:
             given = IN_ADVERT_LOWER if r.answer_lower else IN_ADVERT_LOWER_QUIET
     elif a.priority >= r.effective or not r.preempt:
@@ -130,5 +166,5 @@ cdef void receive(CNode* node, CRouter* r, const CAdvert* a) noexcept nogil:
             return
         given = IN_ADVERT_HOLD
     fire(node, r, given, a)
-    if given == IN_ADVERT_HIGHER:
+    if given == IN_ADVERT_HIGHER or given == IN_ADVERT_HIGHER_LOUD:
         group_to_backup(node, r)

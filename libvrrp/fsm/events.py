@@ -22,8 +22,10 @@ DROPS = (
     "address list",
     "not a peer",
     "router stopped or faulty",
+    "destination",
 )
 REASONS = ("not master", "priority", "preempted", "master no response")  # RFC 6527: NewMasterReason
+PROTOCOL_ERRORS = ("none", "TTL", "version", "checksum")  # RFC 6527: ProtoErrReason
 FAULTS = ("link", "tracker", "address", "hung", "group")
 
 

@@ -40,6 +40,8 @@ cdef void startup(CNode* node, CRouter* r) noexcept nogil:
         return
     r.started = 1
     r.started_at = node.now
+    if r.counted_since == 0:
+        r.counted_since = node.now
     if r.faults:
         fire(node, r, IN_FAULT, NULL)
         return

@@ -36,6 +36,7 @@ cdef enum:     # Input
     IN_ADVERT_KEEP
     IN_ADVERT_HOLD
     IN_ADVERT_HIGHER
+    IN_ADVERT_HIGHER_LOUD
     IN_ADVERT_LOWER
     IN_ADVERT_LOWER_QUIET
     IN_GROUP_BACKUP
@@ -105,6 +106,7 @@ cdef enum:     # EventKind
     EV_PRIORITY             # router, value
     EV_HUNG                 # value: 1 the owner does not answer, 0 it does again
     EV_PRIMARY              # router, address: its own source address
+    EV_REFUSED              # interface, vrid (in `router`), family (in `id`), value: the Failure of a datagram
 
 cdef enum:     # Drop
     DROP_NONE
@@ -119,6 +121,7 @@ cdef enum:     # Drop
     DROP_ADDRESSES          # the address list is not ours
     DROP_PEER               # not from a configured unicast peer
     DROP_STOPPED            # the router is in Initialize or Fault
+    DROP_DESTINATION        # multicast to a router with unicast peers, or the other way round
     DROP_COUNT
 
 # Bits of CRouter.faults.
@@ -138,6 +141,17 @@ cdef enum:     # Timer
     TIMER_ANNOUNCE
     TIMER_DELETE
     TIMER_COUNT
+
+cdef enum:     # RFC 6527: vrrpv3StatisticsProtoErrReason
+    PROTOCOL_NO_ERROR
+    PROTOCOL_TTL
+    PROTOCOL_VERSION
+    PROTOCOL_CHECKSUM
+
+cdef enum:     # which announcements come with TIMER_ANNOUNCE, before the periodic ones
+    DELAYED_NOTHING
+    DELAYED_FIRST           # the second set after becoming master
+    DELAYED_LOWER           # ... after a conflict
 
 cdef enum:     # why a backup's timer may end
     HEARD_NOTHING
@@ -196,6 +210,7 @@ cdef struct CRouter:
     uint8_t auth_type
     uint8_t check_addresses
     uint8_t answer_lower
+    uint8_t answer_higher
     uint8_t unicast
     uint8_t check_peers
     uint8_t peer_down_fast
@@ -216,11 +231,13 @@ cdef struct CRouter:
     int32_t lower_repeat
     uint8_t* addresses
     uint8_t* peers
+    uint8_t* peer_ttls      # lowest and highest accepted of each peer
     CTrack* tracks
     int64_t interval_ns
     int64_t preempt_delay_ns
     int64_t announce_delay_ns
     int64_t announce_refresh_ns
+    int64_t lower_delay_ns
     int64_t stop_timeout_ns
     int64_t hold_ns
     int64_t lease_ns        # lifetime of its addresses in the kernel
@@ -233,12 +250,14 @@ cdef struct CRouter:
     uint8_t stopping        # 1: the stop script runs, 2: it is done
     uint8_t faults
     uint8_t held            # own faults that only TIMER_HOLD or EV_HUNG clear
-    uint8_t delayed         # announcements after the delay are still to come
+    uint8_t delayed         # announcements that are still to come: DELAYED_
     uint8_t last_cause
     uint8_t last_from
     uint8_t heard           # since the master-down timer was set: HEARD_
     uint8_t reason          # why it became master last, in the order of REASONS in events.py
     int64_t started_at
+    int64_t counted_since   # when it was started first: its counters begin there
+    uint8_t protocol_error  # of the last datagram that had one: PROTOCOL_
     uint8_t[16] primary
     uint8_t[16] master
     uint8_t master_known
@@ -267,8 +286,9 @@ cdef struct CRouter:
     uint64_t conflicts
     uint64_t expiries
     uint64_t repaired
-    uint64_t[12] drops      # DROP_COUNT
-    int64_t[12] drop_logged
+    uint64_t[13] drops      # DROP_COUNT
+    int64_t[13] drop_logged
+    uint64_t[32] refused    # datagrams with its VRID that are no adverts, by Failure
     int64_t late_max
     uint64_t[64] late       # LATENESS_BUCKETS: two a power of two of nanoseconds
 
@@ -289,7 +309,7 @@ cdef struct CEvent:
     const CAdvert* advert
 
 cdef struct CNode:
-    CRow[4][33] table       # STATE_COUNT, INPUT_COUNT
+    CRow[4][34] table       # STATE_COUNT, INPUT_COUNT
     int32_t capacity
     int32_t group_count
     int32_t tracker_count
@@ -304,6 +324,7 @@ cdef struct CNode:
     int32_t count           # actions of the last step
     uint64_t last_id
     int64_t now
+    int64_t counted_since   # the first step
     int64_t next
     int64_t gap_at          # the earliest time at which a master has been silent for too long
     uint64_t unknown_vrid
@@ -325,7 +346,7 @@ cdef class Node:
     cdef int fill_trackers(self, object config) except -1
     cdef int fill_groups(self, object config) except -1
     cdef list collected(self)
-    cdef bint decode(self, CAdvert* out, bytes data) except -1
+    cdef int decode(self, CAdvert* out, bytes data) except -1
     cdef int other_event(self, CEvent* e, object kind, object event) except -1
     cdef int number(self, dict slots, object name, str what) except -1
     cdef list stop_now(self, object name, int64_t now)

@@ -7,8 +7,8 @@ groups, trackers and preempt_delay.  Pure: no I/O, clock, randomness; a step all
 
 Deviations, and why:
 - A router in a sync group becomes master only when all members' master-down timers have ended (groups.pxi).
-- After a gap of 3 intervals since its own last advert a master steps down before anything else: another router has
-  taken over by then, and two masters would own the addresses until the first advert arrives.
+- After a gap of down_adverts intervals since its own last advert a master steps down before anything else: another
+  router has taken over by then, and two masters would own the addresses until the first advert arrives.
 - Addresses have a lifetime in the kernel; refreshing it is an action of this machine (LEASE_TIMER), so that a process
   that was stopped can't put addresses back before it has looked at the time.
 - A lower-priority advert is answered at once (RFC 9568; older RFCs ignore it), unless `answer_lower` is off.
@@ -24,7 +24,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
 from libvrrp.packet.advert cimport (
-    Advert, CAdvert, advert_decode_ipv4, advert_decode_ipv6, advert_icv_valid, replay_accept,
+    FAIL_CHECKSUM, FAIL_VERSION, Advert, CAdvert, advert_decode_ipv4, advert_decode_ipv6, advert_icv_valid,
+    replay_accept,
 )
 
 from libvrrp.config import AUTH_TYPES, Config
@@ -42,14 +43,20 @@ cdef int64_t SECOND = 1000000000
 cdef int64_t CENTISECOND = 10000000
 cdef int64_t LOG_PERIOD = 10000000000
 cdef int64_t REPAIR_PERIOD = 10000000000
-cdef int GAP_ADVERTS = 3
 
 assert (len(STATES), len(INPUTS), len(OPERATIONS)) == (STATE_COUNT, INPUT_COUNT, OPERATION_COUNT)
 assert (len(ev.KINDS), len(ev.DROPS)) == (ACTION_KIND_COUNT, DROP_COUNT)
+assert len(ev.PROTOCOL_ERRORS) == PROTOCOL_CHECKSUM + 1
 
 include "router.pxi"
 include "groups.pxi"
 include "checks.pxi"
+
+
+cdef int64_t gap_ns(const CRouter* r) noexcept nogil:
+    """How long a master may have been silent: before that nobody takes over.  Where the others wait for one advert only,
+    half an interval more than a master is always silent."""
+    return r.down_adverts * r.interval_ns if r.down_adverts > 1 else r.interval_ns + r.interval_ns // 2
 
 
 cdef void find_next(CNode* node) noexcept nogil:
@@ -65,7 +72,7 @@ cdef void find_next(CNode* node) noexcept nogil:
         if r.next < node.next:
             node.next = r.next
         if r.state == MASTER:
-            gap = r.sent_at + GAP_ADVERTS * r.interval_ns
+            gap = r.sent_at + gap_ns(r)
             if gap < node.gap_at:
                 node.gap_at = gap
 
@@ -76,7 +83,7 @@ cdef void leave_after_gaps(CNode* node) noexcept nogil:
     cdef CRouter* r
     for i in range(node.capacity):
         r = &node.routers[i]
-        if r.used and r.state == MASTER and node.now - r.sent_at >= GAP_ADVERTS * r.interval_ns:
+        if r.used and r.state == MASTER and node.now - r.sent_at >= gap_ns(r):
             r.gaps += 1
             fire(node, r, IN_GAP, NULL)
             group_to_backup(node, r)
@@ -128,6 +135,8 @@ cdef int node_step(CNode* node, const CEvent* e, int64_t now) noexcept nogil:
     node.count = 0
     if now > node.now:
         node.now = now
+    if node.counted_since == 0:
+        node.counted_since = node.now
     if node.now >= node.gap_at:
         leave_after_gaps(node)
     if e.kind == EV_DEADLINE:
@@ -163,6 +172,8 @@ cdef int node_step(CNode* node, const CEvent* e, int64_t now) noexcept nogil:
         evaluate(node)
     elif e.kind == EV_HUNG:
         hung(node, e.value != 0)
+    elif e.kind == EV_REFUSED:
+        note_refused(node, e)
     elif e.kind == EV_PRIMARY:
         memcpy(node.routers[e.router].primary, e.address, 16)
     find_next(node)
@@ -177,6 +188,7 @@ cdef int64_t node_next_deadline(const CNode* node) noexcept nogil:
 cdef void clear_router(CRouter* r) noexcept nogil:
     free(r.addresses)
     free(r.peers)
+    free(r.peer_ttls)
     free(r.tracks)
     memset(r, 0, sizeof(CRouter))
 
@@ -211,8 +223,10 @@ cdef int fill_tracks(CTrack** out, int32_t* count, object tracks, dict slots) ex
 cdef int fill_router(CRouter* r, object s, dict interfaces, dict trackers) except -1:
     """Copies the settings of a config.Router; the state stays."""
     cdef bytes secret = s.auth_pass.encode().ljust(8, b"\0")
+    cdef int32_t peers = 0
     r.used, r.family, r.version, r.vrid, r.base = 1, s.family, s.version, s.vrid, s.priority
-    r.preempt, r.check_addresses, r.answer_lower = s.preempt, s.check_addresses, s.answer_lower
+    r.preempt, r.check_addresses = s.preempt, s.check_addresses
+    r.answer_lower, r.answer_higher = s.answer_lower, s.answer_higher
     r.auth_type = AUTH_TYPES.index(s.auth_type)
     memcpy(r.auth_data, PyBytes_AS_STRING(secret), 8)
     r.unicast, r.check_peers, r.peer_down_fast = bool(s.peers), s.check_peers, s.peer_down_fast
@@ -225,10 +239,11 @@ cdef int fill_router(CRouter* r, object s, dict interfaces, dict trackers) excep
     r.interval_ns = s.interval_cs * CENTISECOND
     r.preempt_delay_ns, r.stop_timeout_ns = round(s.preempt_delay * 1e9), round(s.stop_timeout * 1e9)
     r.announce_delay_ns, r.announce_refresh_ns = round(s.garp_delay * 1e9), round(s.garp_refresh * 1e9)
-    r.hold_ns = round(s.hold_time * 1e9)
+    r.hold_ns, r.lower_delay_ns = round(s.hold_time * 1e9), round(s.garp_lower_delay * 1e9)
     r.lease_ns = s.lease_seconds * SECOND
     fill_addresses(&r.addresses, &r.address_count, [a.ip.packed for a in s.addresses])
-    fill_addresses(&r.peers, &r.peer_count, [ipaddress.ip_address(p).packed for p in s.peers])
+    fill_addresses(&r.peers, &r.peer_count, [ipaddress.ip_address(p.address).packed for p in s.peer_list])
+    fill_addresses(&r.peer_ttls, &peers, [bytes(p.ttl or s.ttl) for p in s.peer_list])
     fill_tracks(&r.tracks, &r.track_count, s.tracks, trackers)
     if s.source:
         set_address(r.primary, s.source)

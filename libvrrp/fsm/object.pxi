@@ -149,6 +149,7 @@ cdef class Node:
         cdef CEvent e
         cdef CAdvert decoded
         cdef bytes data
+        cdef int failure
         memset(&e, 0, sizeof(CEvent))
         kind = type(event)
         if kind is ev.Deadline:
@@ -160,9 +161,9 @@ cdef class Node:
                 e.advert = &(<Advert>event.packet).c
             else:
                 data = event.packet
-                if not self.decode(&decoded, data):
-                    self.c.count = 0
-                    return []
+                failure = self.decode(&decoded, data)
+                if failure:
+                    e.kind, e.router, e.value, e.id = EV_REFUSED, decoded.vrid, failure, decoded.family
                 e.advert = &decoded
         elif kind is ev.Done or kind is ev.Failed:
             e.kind = EV_DONE if kind is ev.Done else EV_FAILED
@@ -173,7 +174,7 @@ cdef class Node:
             node_step(&self.c, &e, now)
         return self.collected()
 
-    cdef bint decode(self, CAdvert* out, bytes data) except -1:
+    cdef int decode(self, CAdvert* out, bytes data) except -1:
         cdef const uint8_t* p = <const uint8_t*>PyBytes_AS_STRING(data)
         cdef size_t n = len(data)
         cdef int failure
@@ -183,7 +184,7 @@ cdef class Node:
             failure = advert_decode_ipv4(out, p, n)
         if failure:
             self.c.failures[failure] += 1
-        return failure == 0
+        return failure
 
     cdef int other_event(self, CEvent* e, object kind, object event) except -1:
         if kind is ev.Link:
@@ -284,7 +285,8 @@ cdef class Node:
             name: {"up": bool(self.c.trackers[<int>slot].up), "value": self.c.trackers[<int>slot].value}
             for name, slot in self.tracker_slots.items()
         }
-        return {"routers": described, "trackers": trackers, "refused": refused, "unknown_vrid": self.c.unknown_vrid}
+        return {"routers": described, "trackers": trackers, "refused": refused, "unknown_vrid": self.c.unknown_vrid,
+                "counted_since_ns": self.c.counted_since or None}
 
     cdef dict router_status(self, CRouter* r):
         size = 4 if r.family == 4 else 16
@@ -319,6 +321,10 @@ cdef class Node:
             "addresses_expired": r.expiries,
             "addresses_repaired": r.repaired,
             "dropped": {reason: r.drops[i] for i, reason in enumerate(ev.DROPS) if r.drops[i]},
+            "refused": {FAILURE_FIELDS[i]: r.refused[i] for i in range(len(FAILURE_FIELDS)) if r.refused[i]},
+            "protocol_error": ev.PROTOCOL_ERRORS[r.protocol_error],
+            "counted_since_ns": r.counted_since or None,
+            "refresh_rate_ms": 0,
             "lateness_p99_ns": lateness_quantile(r, 0.99),
             "lateness_max_ns": r.late_max,
         }

@@ -80,22 +80,28 @@ cdef void next_advert(CNode* node, CRouter* r) noexcept nogil:
 
 
 cdef void announce(CNode* node, CRouter* r, bint first) noexcept nogil:
-    """After the addresses are there: now, once more after the delay, and then each refresh period."""
+    """After the addresses are there, or after a conflict: now, once more after a delay, and then each refresh period.
+    What is still to come is not put off by a second conflict."""
     cdef int32_t count
+    cdef int64_t delay = 0
+    cdef bint due = node.now >= r.timers[TIMER_ANNOUNCE]
     if first:
-        count = r.announce_repeat
-        r.delayed = 1 if r.announce_delay_ns > 0 else 0
-    elif r.delayed and node.now >= r.timers[TIMER_ANNOUNCE]:
-        count = r.announce_repeat
-        r.delayed = 0
+        count, delay = r.announce_repeat, r.announce_delay_ns
+        r.delayed = DELAYED_FIRST if delay else DELAYED_NOTHING
+    elif due:
+        count = r.announce_refresh_repeat
+        if r.delayed:
+            count = r.announce_repeat if r.delayed == DELAYED_FIRST else r.lower_repeat
+        r.delayed = DELAYED_NOTHING
     else:
-        count = r.announce_refresh_repeat if node.now >= r.timers[TIMER_ANNOUNCE] else r.lower_repeat
+        count = r.lower_repeat
+        if r.delayed == DELAYED_NOTHING and r.lower_delay_ns > 0 and count > 0:
+            r.delayed, delay = DELAYED_LOWER, r.lower_delay_ns
     if count > 0:
         emit(node, r, ACT_ANNOUNCE, count, 0)
-    if r.delayed:
-        if first:
-            set_timer(r, TIMER_ANNOUNCE, node.now + r.announce_delay_ns)
-    elif first or node.now >= r.timers[TIMER_ANNOUNCE]:
+    if delay:
+        set_timer(r, TIMER_ANNOUNCE, node.now + delay)
+    elif first or due:
         set_timer(r, TIMER_ANNOUNCE, node.now + r.announce_refresh_ns if r.announce_refresh_ns else NEVER)
 
 

@@ -4,6 +4,7 @@ States: RFC 9568 section 6.4 (Master is its "Active Router") plus Fault, which k
 until what is wrong (link, tracker, address, hung owner, another member of its sync group) is right again.
 
 An *input* is an event with its guards already applied: an advert, for example, is ADVERT_ZERO, _KEEP, _HOLD, _HIGHER,
+_HIGHER_LOUD,
 _LOWER or _LOWER_QUIET by its priority and the router's settings.  A row says: in this state, on this input, go to that
 state and do these operations in this order.  What has no row changes nothing.  Entering another state always reports a
 TRANSITION, before the operations.
@@ -33,6 +34,7 @@ INPUTS = (
     "ADVERT_KEEP",
     "ADVERT_HOLD",
     "ADVERT_HIGHER",
+    "ADVERT_HIGHER_LOUD",
     "ADVERT_LOWER",
     "ADVERT_LOWER_QUIET",
     "GROUP_BACKUP",
@@ -108,6 +110,12 @@ TABLE = (
     Row("Master", "ADVERT_TIMER", "Master", ("ADVERT", "ADVERT_TIMER")),
     Row("Master", "ADVERT_ZERO", "Master", ("ADVERT", "ADVERT_TIMER")),
     Row("Master", "ADVERT_HIGHER", "Backup", ("CANCEL", "DELETE", "LEARN", "MASTER_DOWN_TIMER", "CONFLICT")),
+    Row(
+        "Master",
+        "ADVERT_HIGHER_LOUD",
+        "Backup",
+        ("ADVERT", "CANCEL", "DELETE", "LEARN", "MASTER_DOWN_TIMER", "CONFLICT"),
+    ),
     Row("Master", "ADVERT_LOWER", "Master", ("ADVERT", "ADVERT_TIMER", "CONFLICT", "ANNOUNCE_AGAIN")),
     Row("Master", "ADVERT_LOWER_QUIET", "Master", ("CONFLICT", "ANNOUNCE_AGAIN")),
     Row("Master", "GROUP_BACKUP", "Backup", (*_LEAVE, "MASTER_DOWN_TIMER")),

@@ -1,4 +1,7 @@
-# Links and addresses as the kernel has them: sockets by interface, the monitor, comparison with what should be.
+# Links as the kernel has them: sockets by interface, delays, dumps, the monitor.
+
+cdef enum:
+    DUMPS = 4               # tries, when others change what is being read
 
 
 cdef void close_sockets(CHost* h, CInterface* device) noexcept nogil:
@@ -9,51 +12,71 @@ cdef void close_sockets(CHost* h, CInterface* device) noexcept nogil:
             device.sockets[i] = -1
 
 
-cdef int open_v4(CInterface* device, int protocol) noexcept nogil:
-    cdef int one = 1, zero = 0, room = 1024 * 1024
+cdef bint multicasts(const CHost* h, int slot, int number, int family) noexcept nogil:
+    """Whether a router needs its group's packets on an interface."""
+    cdef const CRouter* r = &h.node.routers[slot]
+    return h.places[slot].used and r.interface == number and r.family == family and not r.unicast
+
+
+cdef int open_v4(CHost* h, int number, int protocol) noexcept nogil:
+    cdef CInterface* device = &h.interfaces[number]
+    cdef int one = 1, zero = 0, room = 1024 * 1024, slot
+    cdef bint joined = True
     cdef ip_mreqn group
-    cdef uint8_t* raw = <uint8_t*>&group.imr_multiaddr
     cdef int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol)
     if fd < 0:
         return -1
     memset(&group, 0, sizeof(group))
-    raw[0], raw[3] = 224, 18
     group.imr_ifindex = device.index
     setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(int))
     setsockopt(fd, IPPROTO_IP, IP_MULTICAST_LOOP, &zero, sizeof(int))
     if (
-        setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device.name, <socklen_t>strlen(device.name) + 1) < 0
+        setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device.index, sizeof(int)) < 0
         or setsockopt(fd, IPPROTO_IP, IP_HDRINCL, &one, sizeof(int)) < 0
         or setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &group, sizeof(group)) < 0
-        or setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)) < 0
     ):
+        close(fd)
+        return -1
+    for slot in range(h.place_count):
+        if multicasts(h, slot, number, 4):
+            memcpy(&group.imr_multiaddr, h.places[slot].group, 4)
+            if setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)) < 0 and errno != EADDRINUSE:
+                joined = False
+    if not joined:
         close(fd)
         return -1
     return fd
 
 
-cdef int open_v6(CInterface* device) noexcept nogil:
-    cdef int one = 1, zero = 0, hops = 255, room = 1024 * 1024, tclass = 0xC0
+cdef int open_v6(CHost* h, int number) noexcept nogil:
+    cdef CInterface* device = &h.interfaces[number]
+    cdef int one = 1, zero = 0, hops = 255, room = 1024 * 1024, tclass = 0xC0, slot
+    cdef bint joined = True
     cdef ipv6_mreq group
-    cdef uint8_t* raw = <uint8_t*>&group.ipv6mr_multiaddr
     cdef int fd = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 112)
     if fd < 0:
         return -1
     memset(&group, 0, sizeof(group))
-    raw[0], raw[1], raw[15] = 0xFF, 2, 0x12
     group.ipv6mr_interface = <unsigned int>device.index
     setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(int))
     setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, &zero, sizeof(int))
     setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &tclass, sizeof(int))
     if (
-        setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device.name, <socklen_t>strlen(device.name) + 1) < 0
+        setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device.index, sizeof(int)) < 0
         or setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &device.index, sizeof(int)) < 0
         or setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof(int)) < 0
         or setsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &hops, sizeof(int)) < 0
         or setsockopt(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &one, sizeof(int)) < 0
         or setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(int)) < 0
-        or setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &group, sizeof(group)) < 0
     ):
+        close(fd)
+        return -1
+    for slot in range(h.place_count):
+        if multicasts(h, slot, number, 6):
+            memcpy(&group.ipv6mr_multiaddr, h.places[slot].group, 16)
+            if setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &group, sizeof(group)) < 0 and errno != EADDRINUSE:
+                joined = False
+    if not joined:
         close(fd)
         return -1
     return fd
@@ -74,7 +97,7 @@ cdef void open_sockets(CHost* h, int number) noexcept nogil:
     for i in range(SOCKET_COUNT):
         if not device.wanted[i] or device.sockets[i] >= 0 or device.index == 0:
             continue
-        fd = open_v6(device) if i == SOCKET_V6 else open_v4(device, 51 if i == SOCKET_AH else 112)
+        fd = open_v6(h, number) if i == SOCKET_V6 else open_v4(h, number, 51 if i == SOCKET_AH else 112)
         if fd < 0:
             notice(h, NOTICE_SOCKET, number, errno, 0, 0)
             continue
@@ -142,9 +165,16 @@ cdef void tell_primaries(CHost* h, int number) noexcept nogil:
             else:
                 device.has_v6 = 1
         elif r.family == 4 and device.has_v4:
-            memcpy(r.primary, device.v4, 4)
+            take_primary(h, r, device.v4, 4)
         elif r.family == 6 and device.has_v6:
-            memcpy(r.primary, device.v6, 16)
+            take_primary(h, r, device.v6, 16)
+
+
+cdef void take_primary(CHost* h, CRouter* r, const uint8_t* address, size_t width) noexcept nogil:
+    """A router's source address; the guardian needs it, too."""
+    if memcmp(r.primary, address, width) != 0:
+        memcpy(r.primary, address, width)
+        h.guardian_stale = 1
 
 
 cdef const uint8_t* attribute(const uint8_t* at, size_t n, int kind, size_t* length) noexcept nogil:
@@ -168,13 +198,79 @@ cdef void lose_link(CHost* h, CInterface* device) noexcept nogil:
     """The interface is gone; others may depend on it."""
     close_sockets(h, device)
     device.index = 0
-    device.running = 0
+    device.running = device.carrier = 0
+    device.settles_at = 0
+    device.table = 0
     h.compare = 1
+
+
+cdef void hear_carrier(CHost* h, CInterface* device, bint up, bint running) noexcept nogil:
+    """A change counts when it has lasted for the interface's delay; an administrator's "down" and what is found at the
+    start count at once."""
+    cdef int64_t delay
+    device.carrier = up and running
+    if device.carrier == device.running:
+        device.settles_at = 0
+        return
+    delay = device.up_delay if device.carrier else (device.down_delay if up else 0)
+    if delay == 0 or not h.prepared:
+        device.running = device.carrier
+        device.settles_at = 0
+    elif device.settles_at == 0:
+        device.settles_at = clock_ns(CLOCK_MONOTONIC) + delay
+
+
+cdef void settle_links(CHost* h, int64_t now) noexcept nogil:
+    """Carrier changes whose delay is over."""
+    cdef int i
+    for i in range(h.interface_count):
+        if 0 < h.interfaces[i].settles_at <= now:
+            h.interfaces[i].settles_at = 0
+            h.interfaces[i].running = h.interfaces[i].carrier
+            tell_link(h, i)
+
+
+cdef void hear_mac(CHost* h, int number, const uint8_t* mac) noexcept nogil:
+    """An interface's MAC; where it changed (a bond that takes its active slave's), masters announce their addresses
+    again."""
+    cdef CInterface* device = &h.interfaces[number]
+    cdef int slot, k
+    if memcmp(device.mac, mac, 6) == 0:
+        return
+    memcpy(device.mac, mac, 6)
+    for slot in range(h.place_count if h.prepared else 0):
+        if not h.places[slot].used or h.node.routers[slot].state != MASTER:
+            continue
+        for k in range(h.places[slot].vip_count):
+            if h.places[slot].vips[k].device == number:
+                announce(h, slot, h.node.routers[slot].announce_repeat)
+                break
+
+
+cdef uint32_t vrf_table(const uint8_t* p, size_t n) noexcept nogil:
+    """The table of a VRF device, from its attributes; 0 for any other device."""
+    cdef size_t length = 0, inner = 0
+    cdef uint32_t table = 0
+    cdef const uint8_t* info = attribute(p, n, IFLA_LINKINFO, &length)
+    cdef const uint8_t* kind
+    cdef const uint8_t* data
+    if info == NULL:
+        return 0
+    kind = attribute(info, length, IFLA_INFO_KIND, &inner)
+    if kind == NULL or inner < 3 or memcmp(kind, b"vrf", 3) != 0 or (inner > 3 and kind[3] != 0):
+        return 0
+    data = attribute(info, length, IFLA_INFO_DATA, &inner)
+    if data != NULL:
+        data = attribute(data, inner, IFLA_VRF_TABLE, &inner)
+    if data != NULL and inner == 4:
+        memcpy(&table, data, 4)
+    return table
 
 
 cdef void link_message(CHost* h, const uint8_t* p, size_t n, bint gone) noexcept nogil:
     """RTM_NEWLINK, RTM_DELLINK.  An interface is found by its name, and then followed by its index: it may be renamed,
-    and when it is deleted, the next one with the configured name takes its place."""
+    and when it is deleted, the next one with the configured name takes its place.  Messages of a family of their own
+    are about something else: the RTM_DELLINK of AF_BRIDGE is a port that leaves its bridge."""
     cdef ifinfomsg message
     cdef size_t length = 0
     cdef const uint8_t* name
@@ -184,6 +280,8 @@ cdef void link_message(CHost* h, const uint8_t* p, size_t n, bint gone) noexcept
     if n < 16:
         return
     memcpy(&message, p, 16)
+    if message.ifi_family != 0:
+        return
     name = attribute(p + 16, n - 16, IFLA_IFNAME, &length)
     for i in range(h.interface_count):
         device = &h.interfaces[i]
@@ -199,49 +297,20 @@ cdef void link_message(CHost* h, const uint8_t* p, size_t n, bint gone) noexcept
             lose_link(h, device)
         else:
             device.seen = 1
-            device.running = (message.ifi_flags & IFF_UP) != 0 and (message.ifi_flags & IFF_RUNNING) != 0
+            hear_carrier(h, device, (message.ifi_flags & IFF_UP) != 0, (message.ifi_flags & IFF_RUNNING) != 0)
+            device.silent = (message.ifi_flags & (IFF_NOARP | IFF_LOOPBACK)) != 0
+            device.table = vrf_table(p + 16, n - 16)
             mac = attribute(p + 16, n - 16, IFLA_ADDRESS, &length)
             if mac != NULL and length == 6:
-                memcpy(device.mac, mac, 6)
+                hear_mac(h, i, mac)
             open_sockets(h, i)
         tell_link(h, i)
 
 
-cdef void address_seen(CHost* h, const ifaddrmsg* m, const uint8_t* address, uint32_t flags, bint ours) noexcept nogil:
-    """One address of a dump: a VIP that is there, or an interface's own."""
-    cdef int slot, k, i
-    cdef CVip* vip
-    cdef CInterface* device
-    cdef size_t width = 4 if m.ifa_family == AF_INET else 16
-    cdef bint is_vip = False
-    for slot in range(h.place_count):
-        for k in range(h.places[slot].vip_count):
-            vip = &h.places[slot].vips[k]
-            if (vip.family == 4) != (width == 4) or h.interfaces[vip.device].index != <int>m.ifa_index:
-                continue
-            if memcmp(vip.address, address, width) == 0:
-                vip.seen = 1
-                is_vip = True
-                if not ours:
-                    vip.foreign = 1
-    if is_vip and ours:
-        return
-    for i in range(h.interface_count):
-        device = &h.interfaces[i]
-        if device.index == 0 or device.index != <int>m.ifa_index:
-            continue
-        if width == 4 and not device.has_v4:
-            device.has_v4 = 1
-            memcpy(device.v4, address, 4)
-        elif width == 16 and not device.has_v6 and address[0] == 0xFE and (address[1] & 0xC0) == 0x80:
-            if not flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED):
-                device.has_v6 = 1
-                memcpy(device.v6, address, 16)
-
-
 cdef bint dump(CHost* h, int type_, int kind) noexcept nogil:
-    """Asks for all links or addresses and handles them; False when the kernel did not answer.  Links are told to the
-    machine by the comparison of addresses that follows."""
+    """Asks for all links or addresses and handles them; False when the kernel did not answer, or could not without
+    changes in between, which may hide some.  Links are told to the machine by the comparison of addresses that follows.
+    """
     cdef bint answered
     h.quiet = 1
     answered = read_dump(h, type_, kind)
@@ -252,13 +321,16 @@ cdef bint dump(CHost* h, int type_, int kind) noexcept nogil:
 cdef bint compare_links(CHost* h) noexcept nogil:
     """Reads all links.  An interface that is not among them is gone, and then another one may have its name: that is
     why there may be a second round."""
-    cdef int i, k
+    cdef int i, k, tries
     cdef bint again
     for k in range(2):
         again = False
-        for i in range(h.interface_count):
-            h.interfaces[i].seen = 0
-        if not dump(h, RTM_GETLINK, RTM_NEWLINK):
+        for tries in range(DUMPS):
+            for i in range(h.interface_count):
+                h.interfaces[i].seen = 0
+            if dump(h, RTM_GETLINK, RTM_NEWLINK):
+                break
+        else:
             return False
         for i in range(h.interface_count):
             if h.interfaces[i].index != 0 and not h.interfaces[i].seen:
@@ -274,7 +346,7 @@ cdef bint read_dump(CHost* h, int type_, int kind) noexcept nogil:
     cdef nlmsghdr header
     cdef ssize_t n
     cdef size_t at
-    cdef int tries = 0
+    cdef int tries = 0, interrupted = 0
     memset(ask, 0, 32)
     memset(&header, 0, sizeof(header))
     h.sequence += 1
@@ -297,125 +369,15 @@ cdef bint read_dump(CHost* h, int type_, int kind) noexcept nogil:
             if header.nlmsg_len < 16 or at + header.nlmsg_len > <size_t>n:
                 return False
             if header.nlmsg_seq == h.sequence:
+                interrupted |= header.nlmsg_flags & NLM_F_DUMP_INTR
                 if header.nlmsg_type == NLMSG_DONE:
-                    return True
+                    return not interrupted
                 if header.nlmsg_type == NLMSG_ERROR:
                     return False
                 if header.nlmsg_type == kind:
                     dumped(h, kind, h.received + at + 16, header.nlmsg_len - 16)
             at += padded(header.nlmsg_len)
     return False
-
-
-cdef void dumped(CHost* h, int kind, const uint8_t* p, size_t n) noexcept nogil:
-    cdef ifaddrmsg m
-    cdef ifa_cacheinfo times
-    cdef size_t length = 0
-    cdef const uint8_t* address
-    cdef const uint8_t* value
-    cdef uint32_t flags
-    cdef bint ours = False
-    if kind == RTM_NEWLINK:
-        link_message(h, p, n, False)
-        return
-    if n < 8:
-        return
-    memcpy(&m, p, 8)
-    address = attribute(p + 8, n - 8, IFA_LOCAL, &length)
-    if address == NULL:
-        address = attribute(p + 8, n - 8, IFA_ADDRESS, &length)
-    if address == NULL or length != (4 if m.ifa_family == AF_INET else 16):
-        return
-    flags = m.ifa_flags
-    value = attribute(p + 8, n - 8, IFA_FLAGS, &length)
-    if value != NULL and length == 4:
-        memcpy(&flags, value, 4)
-    value = attribute(p + 8, n - 8, IFA_PROTO_ATTRIBUTE, &length)
-    if value != NULL and length == 1:
-        ours = value[0] == OUR_PROTO
-    if not ours:                    # before Linux 5.18 a limited lifetime is the only mark
-        value = attribute(p + 8, n - 8, IFA_CACHEINFO, &length)
-        if value != NULL and length >= sizeof(times):
-            memcpy(&times, value, sizeof(times))
-            ours = times.ifa_valid != <uint32_t>FOREVER and m.ifa_family == AF_INET
-    address_seen(h, &m, address, flags, ours)
-
-
-cdef void compare_addresses(CHost* h) noexcept nogil:
-    """Desired state against the kernel's: what a master should hold and does not is lost.  Replaying notifications
-    instead would act on what was true a while ago."""
-    cdef int i, slot, k
-    cdef CEvent e
-    h.compare = 0
-    for i in range(h.interface_count):
-        h.interfaces[i].has_v4 = h.interfaces[i].has_v6 = 0
-    for slot in range(h.place_count):
-        for k in range(h.places[slot].vip_count):
-            h.places[slot].vips[k].seen = 0
-            h.places[slot].vips[k].foreign = 0
-    if not dump(h, RTM_GETADDR, RTM_NEWADDR):
-        h.compare = 1
-        return
-    for i in range(h.interface_count):
-        tell_primaries(h, i)
-    for i in range(h.interface_count):
-        tell_link(h, i)
-    for slot in range(h.place_count):
-        if not h.places[slot].used or h.node.routers[slot].state != MASTER:
-            continue
-        for k in range(h.places[slot].vip_count):
-            if not h.places[slot].vips[k].seen:
-                memset(&e, 0, sizeof(e))
-                e.kind, e.router = EV_LOST, slot
-                step_and_perform(h, &e)
-                break
-
-
-cdef void remove_leftovers(CHost* h) noexcept nogil:
-    """At the start: what an earlier life of this process marked as its own and left behind."""
-    cdef int slot, k
-    for slot in range(h.place_count):
-        if not h.places[slot].used or h.node.routers[slot].state == MASTER:     # after a reload it goes on
-            continue
-        h.places[slot].kind = ACT_DELETE
-        for k in range(h.places[slot].extra_count):
-            batch_extra(h, slot, &h.places[slot].extras[k], False)
-        for k in range(h.places[slot].vip_count):
-            if h.places[slot].vips[k].seen and not h.places[slot].vips[k].foreign:
-                batch_add(h, slot, &h.places[slot].vips[k], RTM_DELADDR, 0)
-    batch_send(h)
-
-
-cdef void address_notice(CHost* h, const nlmsghdr* header, const uint8_t* p, size_t n) noexcept nogil:
-    """RTM_NEWADDR, RTM_DELADDR of the monitor.  Our own changes carry our port; the kernel's carry 0."""
-    cdef ifaddrmsg m
-    cdef CEvent e
-    cdef size_t length = 0
-    cdef const uint8_t* address
-    cdef int slot, k
-    cdef CVip* vip
-    if header.nlmsg_pid == h.request_port or n < 8:
-        return
-    memcpy(&m, p, 8)
-    address = attribute(p + 8, n - 8, IFA_LOCAL, &length)
-    if address == NULL:
-        address = attribute(p + 8, n - 8, IFA_ADDRESS, &length)
-    if address == NULL or length != (4 if m.ifa_family == AF_INET else 16):
-        return
-    for slot in range(h.place_count if header.nlmsg_type == RTM_DELADDR else 0):
-        for k in range(h.places[slot].vip_count):
-            vip = &h.places[slot].vips[k]
-            if (vip.family == 4) == (length == 4) and memcmp(vip.address, address, length) == 0:
-                if h.interfaces[vip.device].index != <int>m.ifa_index:
-                    continue
-                if header.nlmsg_pid != 0 and h.node.routers[slot].state == MASTER and not vip.foreign:
-                    notice(h, NOTICE_REMOVED, slot, <int>header.nlmsg_pid, 0, 0)
-                if header.nlmsg_pid == 0 and h.places[slot].lease:
-                    memset(&e, 0, sizeof(e))            # it expired: never repaired
-                    e.kind, e.router = EV_EXPIRED, slot
-                    step_and_perform(h, &e)
-                    return
-    h.compare = 1
 
 
 cdef void read_monitor(CHost* h) noexcept nogil:
@@ -443,5 +405,8 @@ cdef void read_monitor(CHost* h) noexcept nogil:
             elif header.nlmsg_type == RTM_NEWADDR or header.nlmsg_type == RTM_DELADDR:
                 address_notice(h, &header, h.received + at + 16, header.nlmsg_len - 16)
             at += padded(header.nlmsg_len)
+    if h.look:
+        h.look = 0
+        compare_links(h)
     if h.compare:
         compare_addresses(h)

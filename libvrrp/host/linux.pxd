@@ -101,7 +101,7 @@ cdef extern from "<pthread.h>" nogil:
 
 cdef extern from "<errno.h>" nogil:
     int errno
-    int EAGAIN, EINTR, ENOBUFS, EADDRNOTAVAIL, ENODEV, ESRCH, ENOENT, EEXIST
+    int EAGAIN, EINTR, ENOBUFS, EADDRNOTAVAIL, ENODEV, ESRCH, ENOENT, EEXIST, EADDRINUSE
 
 cdef extern from "<sys/socket.h>" nogil:
     ctypedef unsigned int socklen_t
@@ -139,7 +139,7 @@ cdef extern from "<sys/socket.h>" nogil:
     int AF_INET, AF_INET6, AF_PACKET, AF_NETLINK, SOCK_RAW, SOCK_DGRAM, SOCK_CLOEXEC, SOCK_NONBLOCK
     ssize_t recvfrom(int, void*, size_t, int, sockaddr*, socklen_t*)
     int SO_ATTACH_FILTER
-    int SOL_SOCKET, SO_BINDTODEVICE, SO_RCVBUFFORCE, SO_SNDBUFFORCE, SO_RCVTIMEO, SO_PRIORITY
+    int SOL_SOCKET, SO_BINDTOIFINDEX, SO_RCVBUFFORCE, SO_SNDBUFFORCE, SO_RCVTIMEO, SO_PRIORITY
     int MSG_DONTWAIT, MSG_TRUNC
 
 cdef extern from "<netinet/in.h>" nogil:
@@ -213,7 +213,7 @@ cdef extern from "<linux/netlink.h>" nogil:
         int error
         nlmsghdr msg
     int NETLINK_ROUTE
-    int NLM_F_REQUEST, NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_DUMP
+    int NLM_F_REQUEST, NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_DUMP, NLM_F_DUMP_INTR
     int NLMSG_ERROR, NLMSG_DONE
 
 cdef extern from "<linux/rtnetlink.h>" nogil:
@@ -243,7 +243,7 @@ cdef extern from "<linux/if_addr.h>" nogil:
     int IFA_F_NODAD, IFA_F_TENTATIVE, IFA_F_DADFAILED
 
 cdef extern from "<linux/if_link.h>" nogil:
-    int IFLA_IFNAME, IFLA_ADDRESS
+    int IFLA_IFNAME, IFLA_ADDRESS, IFLA_LINKINFO, IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_VRF_TABLE
 
 cdef extern from "<net/if.h>" nogil:
-    int IFF_UP, IFF_RUNNING
+    int IFF_UP, IFF_RUNNING, IFF_NOARP, IFF_LOOPBACK

@@ -10,13 +10,16 @@ cdef enum:
     TAG_SOCKET = 16
     DATAGRAMS = 512         # read from a socket before others get their turn
 
-cdef int64_t NEVER = 0x7FFFFFFFFFFFFFFF
 cdef int64_t REFUSED_PERIOD = 10000000000
 
 
-cdef void refuse_datagram(CHost* h, int number, int failure) noexcept nogil:
-    """Counts a datagram that is no advert, and tells of one in ten seconds."""
+cdef void refuse_datagram(CHost* h, int number, const CAdvert* a, int failure) noexcept nogil:
+    """Counts a datagram that is no advert, also for the router whose VRID it names, and tells of one in ten seconds."""
     cdef int64_t now = clock_ns(CLOCK_MONOTONIC)
+    cdef CEvent e
+    memset(&e, 0, sizeof(e))
+    e.kind, e.interface, e.router, e.value, e.id = EV_REFUSED, number, a.vrid, failure, a.family
+    step_and_perform(h, &e)
     h.node.failures[failure] += 1
     if h.refused_told == 0 or now - h.refused_told >= REFUSED_PERIOD:
         h.refused_told = now
@@ -34,7 +37,7 @@ cdef void receive_v4(CHost* h, int number, int fd) noexcept nogil:
             return
         failure = advert_decode_ipv4(&a, h.received, <size_t>n)
         if failure:
-            refuse_datagram(h, number, failure)
+            refuse_datagram(h, number, &a, failure)
             continue
         memset(&e, 0, sizeof(e))
         e.kind, e.interface, e.advert = EV_ADVERT, number, &a
@@ -74,7 +77,7 @@ cdef void receive_v6(CHost* h, int number, int fd) noexcept nogil:
             c = CMSG_NXTHDR(&message, c)
         failure = advert_decode_message(&a, h.received, 0, <size_t>n)
         if failure:
-            refuse_datagram(h, number, failure)
+            refuse_datagram(h, number, &a, failure)
             continue
         memset(&e, 0, sizeof(e))
         e.kind, e.interface, e.advert = EV_ADVERT, number, &a
@@ -100,11 +103,14 @@ cdef void arm(CHost* h) noexcept nogil:
     """The timer for the machine's next deadline, the heartbeat's end and the next announcements."""
     cdef itimerspec at
     cdef int i
-    cdef int64_t now = clock_ns(CLOCK_MONOTONIC), due = node_next_deadline(h.node)
+    cdef int64_t due = node_next_deadline(h.node)
     if h.hang_timeout > 0 and not h.hung and h.touched + h.hang_timeout < due:
         due = h.touched + h.hang_timeout
-    if h.announcing > 0 and now + 1000000 < due:
-        due = now + 1000000
+    if h.announcing > 0 and h.announce_at < due:
+        due = h.announce_at
+    for i in range(h.interface_count):
+        if 0 < h.interfaces[i].settles_at < due:
+            due = h.interfaces[i].settles_at
     for i in range(h.bfd_count):
         if bfd_next_deadline(&h.bfd[i].session) < due:
             due = bfd_next_deadline(&h.bfd[i].session)
@@ -146,6 +152,7 @@ cdef void turn(CHost* h, epoll_event* events, int n) noexcept nogil:
     for i in range(n):
         if events[i].data.u64 == TAG_MONITOR:
             read_monitor(h)
+    settle_links(h, clock_ns(CLOCK_MONOTONIC))
     check_heartbeat(h, clock_ns(CLOCK_MONOTONIC))
     run_bfd(h)
     if node_next_deadline(h.node) <= clock_ns(CLOCK_MONOTONIC):

@@ -30,7 +30,7 @@ cdef size_t address_message(
     cdef ifaddrmsg message
     cdef ifa_cacheinfo times
     cdef size_t width = 4 if vip.family == 4 else 16, n = 24
-    cdef uint32_t address_flags = IFA_F_NODAD if vip.family == 6 else 0
+    cdef uint32_t address_flags = vip.flags | (IFA_F_NODAD if vip.family == 6 else 0)
     cdef uint8_t proto = OUR_PROTO
     memset(&header, 0, sizeof(header))
     memset(&message, 0, sizeof(message))
@@ -39,9 +39,12 @@ cdef size_t address_message(
     message.ifa_scope = vip.scope
     message.ifa_index = <uint32_t>index
     n += put_attribute(out + n, IFA_LOCAL, vip.address, width)
-    n += put_attribute(out + n, IFA_ADDRESS, vip.address, width)
+    if vip.has_peer:
+        n += put_attribute(out + n, IFA_ADDRESS, vip.peer, width)
+    else:
+        n += put_attribute(out + n, IFA_ADDRESS, vip.address, width)
     if type_ == RTM_NEWADDR:
-        message.ifa_flags = <uint8_t>address_flags
+        message.ifa_flags = <uint8_t>(address_flags & 0xFF)
         if vip.has_broadcast:
             n += put_attribute(out + n, IFA_BROADCAST, vip.broadcast, 4)
         if vip.label[0]:
@@ -103,10 +106,15 @@ cdef void batch_extra(CHost* h, int slot, const CExtra* extra, bint add) noexcep
     """Adds a route's or rule's message to the batch."""
     cdef nlmsghdr header
     cdef uint8_t* at
-    if extra.device >= 0 and h.interfaces[extra.device].index == 0:
-        if add:
-            h.places[slot].failed = 1
-        return
+    cdef CInterface* device
+    cdef uint32_t value
+    cdef int i
+    for i in range(extra.blank_count):
+        device = &h.interfaces[extra.blanks[i].device]
+        if device.index == 0 and (add or extra.blanks[i].table):
+            if add:
+                h.places[slot].failed = 1
+            return
     if h.batch_length + extra.length > BATCH_ROOM or h.batch_count >= BATCH_MESSAGES:
         batch_send(h)
     if h.batch_count == 0:
@@ -119,8 +127,10 @@ cdef void batch_extra(CHost* h, int slot, const CExtra* extra, bint add) noexcep
     memcpy(&header, at, 16)
     header.nlmsg_seq = h.sequence
     memcpy(at, &header, 16)
-    if extra.device >= 0:
-        memcpy(at + extra.oif, &h.interfaces[extra.device].index, 4)
+    for i in range(extra.blank_count):      # the index of an interface that is gone is 0: any
+        device = &h.interfaces[extra.blanks[i].device]
+        value = device.table if extra.blanks[i].table else <uint32_t>device.index
+        memcpy(at + extra.blanks[i].at, &value, 4)
     h.batch_length += extra.length
 
 

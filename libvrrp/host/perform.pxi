@@ -1,5 +1,7 @@
 # Carrying out the machine's actions: adverts, addresses, announcements.
 
+cdef int64_t NEVER = 0x7FFFFFFFFFFFFFFF
+
 
 cdef int64_t clock_ns(int which) noexcept nogil:
     cdef timespec t
@@ -18,7 +20,7 @@ cdef void notice(CHost* h, int kind, int router, int argument, int cause, uint64
         return
     n = &h.notices[h.notice_head % NOTICES]
     n.kind, n.router, n.argument, n.cause, n.id = kind, router, argument, cause, id
-    n.at = h.node.now
+    n.at = h.node.now if kind < NOTICE_LINK else clock_ns(CLOCK_MONOTONIC)      # a step's, or now
     h.notice_head += 1
     write(h.told, &one, 8)
 
@@ -48,11 +50,11 @@ cdef void send_one(CHost* h, int slot, CAdvert* a, const uint8_t* destination) n
     cdef sockaddr_in to4
     cdef int n, fd
     memcpy(a.destination, destination, 4 if r.family == 4 else 16)
-    if h.places[slot].vmac and not r.unicast:
+    if h.places[slot].framed and not r.unicast:
         send_frame(h, slot, a)
         return
     if r.family == 6:
-        send_v6(device, a)
+        send_v6(h, slot, device, a)
         return
     h.identification += 1
     if h.identification == 0:
@@ -65,7 +67,14 @@ cdef void send_one(CHost* h, int slot, CAdvert* a, const uint8_t* destination) n
     memset(&to4, 0, sizeof(to4))
     to4.sin_family = <uint16_t>AF_INET
     memcpy(&to4.sin_addr, destination, 4)
-    sendto(fd, datagram, <size_t>n, MSG_DONTWAIT, <sockaddr*>&to4, sizeof(to4))
+    note_sent(h, slot, sendto(fd, datagram, <size_t>n, MSG_DONTWAIT, <sockaddr*>&to4, sizeof(to4)))
+
+
+cdef void note_sent(CHost* h, int slot, ssize_t result) noexcept nogil:
+    """Counts an advert that could not be sent (a firewall, say: the router would be a master that nobody hears)."""
+    if result < 0:
+        h.places[slot].send_errors += 1
+        h.places[slot].send_errno = errno
 
 
 cdef void send_frame(CHost* h, int slot, CAdvert* a) noexcept nogil:
@@ -79,10 +88,12 @@ cdef void send_frame(CHost* h, int slot, CAdvert* a) noexcept nogil:
     if r.family == 4:
         h.identification += 1
         a.identification = h.identification if h.identification else 1
-        frame[0], frame[2], frame[5], frame[12] = 0x01, 0x5E, 0x12, 0x08
+        frame[0], frame[2], frame[3], frame[12] = 0x01, 0x5E, a.destination[1] & 0x7F, 0x08
+        memcpy(frame + 4, a.destination + 2, 2)
         n = advert_encode_ipv4(a, r.auth_data, 8, frame + 14, ADVERT_MAX)
     else:
-        frame[0], frame[1], frame[5], frame[12], frame[13] = 0x33, 0x33, 0x12, 0x86, 0xDD
+        frame[0], frame[1], frame[12], frame[13] = 0x33, 0x33, 0x86, 0xDD
+        memcpy(frame + 2, a.destination + 12, 4)
         n = advert_encode_ipv6(a, frame + 14, ADVERT_MAX)
     if n < 0 or h.interfaces[r.interface].index == 0:
         return
@@ -92,24 +103,24 @@ cdef void send_frame(CHost* h, int slot, CAdvert* a) noexcept nogil:
     to.sll_ifindex = h.interfaces[r.interface].index
     to.sll_halen = 6
     memcpy(to.sll_addr, frame, 6)
-    sendto(h.packet, frame, <size_t>n + 14, MSG_DONTWAIT, <sockaddr*>&to, sizeof(to))
+    note_sent(h, slot, sendto(h.packet, frame, <size_t>n + 14, MSG_DONTWAIT, <sockaddr*>&to, sizeof(to)))
 
 
-cdef void send_v6(CInterface* device, CAdvert* a) noexcept nogil:
+cdef void send_v6(CHost* h, int slot, CInterface* device, CAdvert* a) noexcept nogil:
     """The message only: the kernel writes the IPv6 header, with the source that the checksum covers."""
     cdef uint8_t[ADVERT_MAX] data
-    cdef uint8_t[64] control
+    cdef uint8_t[128] control
     cdef sockaddr_in6 to6
     cdef in6_pktinfo info
     cdef msghdr message
     cdef iovec vector
     cdef cmsghdr* c
-    cdef int n = advert_encode_message(a, data, ADVERT_MAX)
+    cdef int n = advert_encode_message(a, data, ADVERT_MAX), hops = a.ttl
     if n < 0 or device.sockets[SOCKET_V6] < 0:
         return
     memset(&to6, 0, sizeof(to6))
     memset(&message, 0, sizeof(message))
-    memset(control, 0, 64)
+    memset(control, 0, 128)
     to6.sin6_family = <uint16_t>AF_INET6
     memcpy(&to6.sin6_addr, a.destination, 16)
     to6.sin6_scope_id = <uint32_t>device.index
@@ -118,31 +129,29 @@ cdef void send_v6(CInterface* device, CAdvert* a) noexcept nogil:
     vector.iov_base, vector.iov_len = data, <size_t>n
     message.msg_name, message.msg_namelen = &to6, sizeof(to6)
     message.msg_iov, message.msg_iovlen = &vector, 1
-    message.msg_control, message.msg_controllen = control, CMSG_SPACE(sizeof(info))
+    message.msg_control, message.msg_controllen = control, CMSG_SPACE(sizeof(info)) + CMSG_SPACE(sizeof(int))
     c = CMSG_FIRSTHDR(&message)
     c.cmsg_level, c.cmsg_type, c.cmsg_len = IPPROTO_IPV6, IPV6_PKTINFO, CMSG_LEN(sizeof(info))
     memcpy(CMSG_DATA(c), &info, sizeof(info))
-    sendmsg(device.sockets[SOCKET_V6], &message, MSG_DONTWAIT)
+    c = CMSG_NXTHDR(&message, c)
+    c.cmsg_level, c.cmsg_type, c.cmsg_len = IPPROTO_IPV6, IPV6_HOPLIMIT, CMSG_LEN(sizeof(int))
+    memcpy(CMSG_DATA(c), &hops, sizeof(int))
+    note_sent(h, slot, sendmsg(device.sockets[SOCKET_V6], &message, MSG_DONTWAIT))
 
 
 cdef void send_advert_now(CHost* h, int slot, int priority) noexcept nogil:
     """To the VRRP group, or to each unicast peer."""
     cdef CRouter* r = &h.node.routers[slot]
     cdef CAdvert a
-    cdef uint8_t[16] group
     cdef size_t width = 4 if r.family == 4 else 16
     cdef int i
     advert_of(h, slot, priority, &a)
-    if r.unicast:
-        for i in range(r.peer_count):
-            send_one(h, slot, &a, r.peers + <size_t>i * width)
+    if not r.unicast:
+        send_one(h, slot, &a, h.places[slot].group)
         return
-    memset(group, 0, 16)
-    if r.family == 4:
-        group[0], group[3] = 224, 18
-    else:
-        group[0], group[1], group[15] = 0xFF, 2, 0x12
-    send_one(h, slot, &a, group)
+    a.ttl = h.places[slot].ttl
+    for i in range(r.peer_count):
+        send_one(h, slot, &a, r.peers + <size_t>i * width)
 
 
 cdef void change_addresses(CHost* h, int slot, int kind) noexcept nogil:
@@ -167,48 +176,79 @@ cdef void change_addresses(CHost* h, int slot, int kind) noexcept nogil:
             batch_extra(h, slot, &place.extras[i], True)
 
 
-cdef void announce_vips(CHost* h, int slot) noexcept nogil:
-    """One gratuitous ARP or neighbour advertisement for each of a router's addresses."""
-    cdef CPlace* place = &h.places[slot]
-    cdef CVip* vip
-    cdef CInterface* device
+cdef void announce_vip(CHost* h, const CVip* vip) noexcept nogil:
+    """A gratuitous ARP or neighbour advertisement for one address."""
+    cdef CInterface* device = &h.interfaces[vip.device]
     cdef uint8_t[ADVERTISEMENT_FRAME] frame
     cdef sockaddr_ll to
     cdef size_t n
-    cdef int i
-    for i in range(place.vip_count):
-        vip = &place.vips[i]
+    if device.index == 0 or device.silent:
+        return
+    if vip.family == 4:
+        arp_announce(frame, device.mac, vip.address)
+        n = ARP_FRAME
+    else:
+        neighbour_announce(frame, device.mac, vip.address, True, True)
+        n = ADVERTISEMENT_FRAME
+    memset(&to, 0, sizeof(to))
+    to.sll_family = <unsigned short>AF_PACKET
+    to.sll_protocol = htons(0x0806 if vip.family == 4 else 0x86DD)
+    to.sll_ifindex = device.index
+    to.sll_halen = 6
+    memcpy(to.sll_addr, frame, 6)
+    sendto(h.packet, frame, n, MSG_DONTWAIT, <sockaddr*>&to, sizeof(to))
+
+
+cdef int64_t announce_round(CHost* h, CPlace* place, int64_t now, int* frames) noexcept nogil:
+    """Announces a router's addresses once, from where it was interrupted; returns until when an interface's pace
+    interrupts it again, or 0 when all had their turn."""
+    cdef CVip* vip
+    cdef CInterface* device
+    cdef int kind
+    while place.announce_next < place.vip_count:
+        vip = &place.vips[place.announce_next]
         device = &h.interfaces[vip.device]
-        if device.index == 0:
-            continue
-        if vip.family == 4:
-            arp_announce(frame, device.mac, vip.address)
-            n = ARP_FRAME
-        else:
-            neighbour_announce(frame, device.mac, vip.address, True, True)
-            n = ADVERTISEMENT_FRAME
-        memset(&to, 0, sizeof(to))
-        to.sll_family = <unsigned short>AF_PACKET
-        to.sll_protocol = htons(0x0806 if vip.family == 4 else 0x86DD)
-        to.sll_ifindex = device.index
-        to.sll_halen = 6
-        memcpy(to.sll_addr, frame, 6)
-        sendto(h.packet, frame, n, MSG_DONTWAIT, <sockaddr*>&to, sizeof(to))
+        kind = 0 if vip.family == 4 else 1
+        if device.paced_until[kind] > now:
+            return device.paced_until[kind]
+        announce_vip(h, vip)
+        frames[0] += 1
+        if device.pace[kind]:
+            device.paced_until[kind] = now + device.pace[kind]
+        place.announce_next += 1
+    place.announce_next = 0
+    place.announcements -= 1
+    return 0
 
 
 cdef void announce_some(CHost* h) noexcept nogil:
-    """Announcements are paced: each router in turn, and at most about 256 frames a millisecond."""
+    """Announcements are paced: each router in turn, and at most about 256 frames a millisecond, or as the interface's
+    own settings say."""
+    cdef int64_t now = clock_ns(CLOCK_MONOTONIC), until
     cdef int slot, frames = 0
     h.announcing = 0
+    h.announce_at = NEVER
     for slot in range(h.place_count):
         if h.places[slot].announcements <= 0:
             continue
+        until = 0
         if frames < 256:
-            announce_vips(h, slot)
-            frames += h.places[slot].vip_count
-            h.places[slot].announcements -= 1
+            until = announce_round(h, &h.places[slot], now, &frames)
         if h.places[slot].announcements > 0:
             h.announcing += 1
+            if until == 0:
+                until = now + 1000000
+            if until < h.announce_at:
+                h.announce_at = until
+
+
+cdef void announce(CHost* h, int slot, int count) noexcept nogil:
+    """A router's addresses are to be announced `count` times; the first may go at once."""
+    if h.places[slot].announcements < count:
+        h.places[slot].announcements = count
+        h.places[slot].announce_next = 0
+    h.announcing += 1
+    h.announce_at = 0
 
 
 cdef void collect(CHost* h) noexcept nogil:
@@ -223,7 +263,7 @@ cdef void collect(CHost* h) noexcept nogil:
 cdef void finish_batch(CHost* h) noexcept nogil:
     """Sends the batch, and gives the machine the done or failed of each router's change."""
     cdef CEvent e
-    cdef int slot
+    cdef int slot, i
     batch_send(h)
     for slot in range(h.place_count):
         if not h.places[slot].pending:
@@ -231,6 +271,9 @@ cdef void finish_batch(CHost* h) noexcept nogil:
         h.places[slot].pending = 0
         if h.places[slot].kind == ACT_DELETE:
             h.shared[slot].master = 0       # not before: if we die in between, the guardian has to do it
+        for i in range(h.places[slot].vip_count):
+            if not h.places[slot].vips[i].foreign:
+                h.places[slot].vips[i].held = h.places[slot].kind != ACT_DELETE and not h.places[slot].failed
         memset(&e, 0, sizeof(e))
         e.kind = EV_FAILED if h.places[slot].failed else EV_DONE
         e.id = h.places[slot].action
@@ -286,15 +329,13 @@ cdef void perform_one(CHost* h, const CAction* a) noexcept nogil:
     if a.kind == ACT_ADVERT:
         send_advert_now(h, a.router, a.argument)
     elif a.kind == ACT_ANNOUNCE:
-        if h.places[a.router].announcements < a.argument:
-            h.places[a.router].announcements = a.argument
-        h.announcing += 1
+        announce(h, a.router, a.argument)
     else:
         if a.kind == ACT_TRANSITION:
             if (a.argument & 15) == MASTER:
                 h.shared[a.router].master = 1
             else:
-                h.places[a.router].announcements = 0
+                h.places[a.router].announcements = h.places[a.router].announce_next = 0
         notice(h, a.kind, a.router, a.argument, a.cause, a.id)
 
 

@@ -17,6 +17,7 @@ import os
 import select
 import socket
 import struct
+import sys
 import threading
 from pathlib import Path
 
@@ -24,10 +25,10 @@ from libvrrp.config import Router
 from libvrrp.errors import VrrpError
 from libvrrp.packet import virtual_mac
 
-_NEWLINK, _DELLINK, _ERROR = 16, 17, 2
+_NEWLINK, _DELLINK, _GETLINK, _ERROR = 16, 17, 18, 2
 _REQUEST_ACK, _CREATE_EXCL = 0x05, 0x600
 _UP, _LINKS = 1, 1  # IFF_UP, RTMGRP_LINK
-_ADDRESS, _NAME, _LINK, _LINKINFO, _AF_SPEC = 1, 3, 5, 18, 26
+_ADDRESS, _NAME, _LINK, _MASTER, _LINKINFO, _AF_SPEC = 1, 3, 5, 10, 18, 26
 _INFO_KIND, _INFO_DATA, _MACVLAN_MODE, _MODE_BRIDGE, _ADDR_GEN_MODE = 1, 2, 1, 4, 8
 
 
@@ -49,6 +50,35 @@ def _ask(message: bytes) -> int:
         answer = s.recv(65536)
     kind = struct.unpack_from("=H", answer, 4)[0]
     return -int(struct.unpack_from("=i", answer, 16)[0]) if kind == _ERROR else 0
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    out, at = {}, 0
+    while at + 4 <= len(data):
+        length, kind = struct.unpack_from("=HH", data, at)
+        if length < 4:
+            break
+        out[kind & 0x3FFF] = data[at + 4 : at + length]
+        at += length + -length % 4
+    return out
+
+
+def _link(index: int) -> dict[int, bytes]:
+    """The attributes of a link; none when there is no such link."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as s:
+        s.bind((0, 0))
+        s.settimeout(2)
+        s.send(_link_message(_GETLINK, 0, index, 0, b""))
+        answer = s.recv(65536)
+    length, kind = struct.unpack_from("=IH", answer)
+    return _attributes(answer[32:length]) if kind == _NEWLINK else {}
+
+
+def _vrf_of(index: int) -> int:
+    """The index of the VRF that a link belongs to, or 0."""
+    master = int.from_bytes(_link(index).get(_MASTER, b""), sys.byteorder)
+    kind = _attributes(_link(master).get(_LINKINFO, b"")).get(_INFO_KIND, b"") if master else b""
+    return master if kind.rstrip(b"\0") == b"vrf" else 0
 
 
 def _index(name: str) -> int:
@@ -154,6 +184,9 @@ class VirtualMacs:
         attributes = _attribute(_NAME, name.encode() + b"\0")
         attributes += _attribute(_LINK, struct.pack("=I", below)) + _attribute(_ADDRESS, mac)
         attributes += _attribute(_LINKINFO, _attribute(_INFO_KIND, b"macvlan") + data)
+        vrf = _vrf_of(below)
+        if vrf:  # what arrives at the virtual MAC belongs to the same VRF
+            attributes += _attribute(_MASTER, struct.pack("=I", vrf))
         number = _ask(_link_message(_NEWLINK, _CREATE_EXCL, 0, 0, attributes))
         if number:
             raise VrrpError(f"router {router.name}: the macvlan {name} on {router.interface}: {os.strerror(number)}")

@@ -31,33 +31,54 @@ cdef struct CVip:
     uint8_t deprecated
     uint8_t has_broadcast
     uint8_t foreign         # it was there before us, or somebody else put it there: never touched
+    uint8_t was_foreign     # ... before the dump that is being read
+    uint8_t held            # we added it, and nobody has deleted it since
+    uint8_t changed         # ... but in the dump it has lost our mark
+    uint8_t has_peer
+    uint16_t flags          # IFA_F_ that it always has
     uint8_t seen            # in the dump that is being read
     int32_t device          # interface number
     uint8_t[16] address
+    uint8_t[16] peer
     uint8_t[4] broadcast
     char[16] label
 
 cdef struct CInterface:
     char[16] name
     int32_t index           # 0 while it does not exist
-    uint8_t running
+    uint8_t running         # as far as its delays let it count
+    uint8_t carrier         # up and running this moment
+    uint8_t silent          # no ARP or neighbour discovery there
     uint8_t seen            # in the dump that is being read
     uint8_t link            # what the machine was told
     uint8_t[3] wanted       # SOCKET_COUNT: which sockets its routers need
     uint8_t[6] mac
     uint8_t has_v4
     uint8_t has_v6
+    uint8_t had_v4          # ... before the dump that is being read
+    uint8_t had_v6
+    uint32_t table          # of a VRF
+    int64_t down_delay
+    int64_t up_delay
+    int64_t settles_at      # when carrier becomes running, or 0 where they agree
+    int64_t[2] pace         # between two gratuitous ARPs, two neighbour advertisements; 0: none
+    int64_t[2] paced_until
     uint8_t[4] v4           # its own first IPv4 address
     uint8_t[16] v6          # its own link-local address
     int32_t[3] sockets      # -1 while closed
 
-# A route or rule: its two messages, sent as they are except for the sequence number and the interface's index.
+# A route or rule: its two messages, sent as they are except for the sequence number and what `blanks` say.
+cdef struct CBlank:
+    uint32_t at             # bytes from the start
+    int32_t device          # interface number
+    uint8_t table           # its VRF's table, not its index
+
 cdef struct CExtra:
     uint8_t* add
     uint8_t* remove
     size_t length           # of both
-    size_t oif              # where the index goes, if device >= 0
-    int32_t device
+    int32_t blank_count
+    CBlank* blanks
 
 cdef struct CPlace:
     uint8_t used
@@ -67,10 +88,16 @@ cdef struct CPlace:
     uint8_t fixed_source    # its source is configured
     uint8_t lease
     uint8_t pseudo
-    uint8_t vmac            # multicast adverts leave with this source MAC
+    uint8_t vmac            # it needs the macvlan `device`
+    uint8_t framed          # multicast adverts leave with `mac` as their source
+    uint8_t ttl             # of unicast adverts
+    uint8_t[16] group       # of multicast ones
     uint8_t[6] mac
     int32_t device          # interface number of the macvlan, or of the router's interface
     int32_t announcements   # still to be sent for each VIP
+    int32_t announce_next   # the VIP whose turn it is
+    int32_t send_errno      # of the last advert that could not be sent
+    uint64_t send_errors
     uint64_t action
     int64_t claimed_at      # when a claim by another MAC was last told
     int32_t vip_count
@@ -143,11 +170,15 @@ cdef struct CHost:
     uint16_t identification
     uint8_t stopping
     uint8_t compare         # addresses must be compared with a dump
+    uint8_t marks           # this kernel keeps our mark (since Linux 5.18)
+    uint8_t look            # links must be compared, too
+    uint8_t prepared        # the first look at links is over: from now on their delays count
     uint8_t hung
     uint8_t quiet           # a dump is being read: nothing else may use its socket
     int64_t touched
     int64_t hang_timeout
     int32_t announcing      # routers with announcements to send
+    int64_t announce_at     # when the next of them may go
     # batch of address changes
     uint8_t* batch
     size_t batch_length
@@ -189,4 +220,5 @@ cdef class Worker:
     cdef int place_session(self, CBfd* b, object session) except -1
     cdef int place_router(self, int slot, object router) except -1
     cdef int place_extra(self, CExtra* extra, object given) except -1
+    cdef int place_interface(self, CInterface* device, object given) except -1
     cdef int place_vip(self, CVip* vip, object address, object router) except -1

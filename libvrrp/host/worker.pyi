@@ -1,3 +1,4 @@
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from typing_extensions import disjoint_base
@@ -13,6 +14,8 @@ FAILURE_FIELDS: tuple[str, ...]
 FAILURE_REASONS: tuple[str, ...]
 KIND: dict[str, int]
 SCOPES: dict[str, int]
+ADDRESS_BITS: dict[str, int]
+GROUPS: dict[int, IPv4Address | IPv6Address]
 
 @disjoint_base
 class Worker:

@@ -9,11 +9,13 @@ notices and an eventfd.
 Address changes are synchronous: netlink answers before the send returns, so an announcement is never made before the
 kernel has acknowledged the address.  All changes of one step share a batch.
 
-Files: netlink.pxi (messages), perform.pxi (actions), links.pxi (interfaces, comparison), guardian.pxi, loop.pxi.
+Files: netlink.pxi (messages), perform.pxi (actions), links.pxi (interfaces), addresses.pxi (comparison), guardian.pxi,
+bfd.pxi, claims.pxi, loop.pxi.
 """
 
 import ipaddress
 import os
+import re
 
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -24,8 +26,8 @@ from libvrrp.bfd cimport (
 )
 from libvrrp.fsm.node cimport (
     ACT_ADD, ACT_ADVERT, ACT_ANNOUNCE, ACT_DELETE, ACT_REFRESH, ACT_TRANSITION, EV_ADVERT, EV_CLAIMED, EV_DONE,
-    EV_EXPIRED, EV_FAILED, EV_HUNG, EV_LINK, EV_LOST, EV_PEER_DOWN, EV_PRIORITY, EV_START, EV_STOP, EV_TRACKER, MASTER,
-    CAction, CEvent, CRouter, Node, node_next_deadline, node_step,
+    EV_EXPIRED, EV_FAILED, EV_HUNG, EV_LINK, EV_LOST, EV_PEER_DOWN, EV_PRIORITY, EV_REFUSED, EV_START, EV_STOP, EV_TRACKER,
+    MASTER, CAction, CEvent, CRouter, Node, node_next_deadline, node_step,
 )
 from libvrrp.host.linux cimport *
 from libvrrp.packet.advert cimport (
@@ -44,18 +46,21 @@ from libvrrp.fsm.table import INPUTS, STATES
 from libvrrp.host.routes import extras
 from libvrrp.packet.advert import FIELDS as FAILURE_FIELDS
 from libvrrp.packet.advert import REASONS as FAILURE_REASONS
-from libvrrp.packet.advert import virtual_mac
+from libvrrp.packet.advert import GROUP4, GROUP6, virtual_mac
 from libvrrp.packet.control import STATES as BFD_STATES
 
 include "netlink.pxi"
 include "perform.pxi"
 include "links.pxi"
+include "addresses.pxi"
 include "guardian.pxi"
 include "bfd.pxi"
 include "claims.pxi"
 include "loop.pxi"
 
+GROUPS = {4: GROUP4, 6: GROUP6}
 SCOPES = {"global": 0, "site": 200, "link": 253, "host": 254}
+ADDRESS_BITS = {"home": 0x10, "mngtmpaddr": 0x100, "noprefixroute": 0x200, "autojoin": 0x400}     # IFA_F_
 
 
 cdef class Worker:
@@ -75,6 +80,8 @@ cdef class Worker:
     def __init__(self, Node node not None, int told, bint guardian, double hang_timeout):
         cdef pthread_mutexattr_t attributes
         cdef CHost* h = &self.h
+        cdef CInterface* below
+        cdef CInterface* above
         config = node.config
         self.node = node
         h.told = told
@@ -87,8 +94,9 @@ cdef class Worker:
             names[number] = name
         names += [s.interface for s in config.bfd if s.interface and s.interface not in names]
         for router in config.routers:
-            placed = (*router.addresses, *router.excluded, *router.routes)
-            for name in (router.device, *[item.device for item in placed if item.device]):
+            held = [address.device for address in (*router.addresses, *router.excluded) if address.device]
+            ways = [place.device for extra in extras(router) for place in extra.places]
+            for name in (router.device, *held, *ways):
                 if name not in names:
                     names.append(name)
         followed = [tracker for tracker in config.trackers if tracker.interface]
@@ -117,6 +125,14 @@ cdef class Worker:
             memcpy(h.interfaces[number].name, PyBytes_AS_STRING(encoded), len(encoded))
             for kind in range(SOCKET_COUNT):
                 h.interfaces[number].sockets[kind] = -1
+        for device in config.interfaces:
+            if device.name in names:
+                self.place_interface(&h.interfaces[<int>names.index(device.name)], device)
+        for router in config.routers:           # a macvlan is announced at the pace of the interface below
+            if router.use_vmac:
+                below = &h.interfaces[<int>names.index(router.interface)]
+                above = &h.interfaces[<int>names.index(router.device)]
+                above.pace[0], above.pace[1] = below.pace[0], below.pace[1]
         for tracker in followed:
             h.follows[h.follow_count].device = names.index(tracker.interface)
             h.follows[h.follow_count].tracker = node.tracker_slots[tracker.name]
@@ -131,6 +147,7 @@ cdef class Worker:
         for session in self.sessions:
             self.place_session(&h.bfd[h.bfd_count], session)
             h.bfd_count += 1
+        h.marks = tuple(int(x) for x in re.findall(r"\d+", os.uname().release)[:2]) >= (5, 18)
         h.owner = getpid()
         h.guardian_wanted = guardian
         h.hang_timeout = round(hang_timeout * 1e9)
@@ -150,6 +167,9 @@ cdef class Worker:
         place.fixed_source = bool(router.source)
         cdef bytes mac = virtual_mac(router.vrid, router.family)
         place.vmac, place.device = router.use_vmac, self.interface_names.index(router.device)
+        place.framed, place.ttl = router.use_vmac and not router.vmac_xmit_base, router.unicast_ttl
+        cdef bytes group = ipaddress.ip_address(router.group).packed if router.group else GROUPS[router.family].packed
+        memcpy(place.group, PyBytes_AS_STRING(group), len(group))
         memcpy(place.mac, PyBytes_AS_STRING(mac), 6)
         for i, address in enumerate(vips):
             self.place_vip(&place.vips[i], address, router)
@@ -172,9 +192,13 @@ cdef class Worker:
         vip.scope = SCOPES[address.scope] if address.scope in SCOPES else int(address.scope)
         if vip.family == 6 and address.ip.is_link_local:
             vip.scope = SCOPES["link"]
-        vip.deprecated = address.deprecated
+        vip.deprecated, vip.flags = address.deprecated, sum(ADDRESS_BITS[flag] for flag in address.flags)
         vip.device = self.interface_names.index(address.device or router.device)
         memcpy(vip.address, PyBytes_AS_STRING(raw), len(raw))
+        if address.peer:
+            raw = ipaddress.ip_address(address.peer).packed
+            vip.has_peer = 1
+            memcpy(vip.peer, PyBytes_AS_STRING(raw), len(raw))
         label = address.label.encode()
         memcpy(vip.label, PyBytes_AS_STRING(label), len(label))
         if address.broadcast and vip.family == 4:
@@ -185,15 +209,26 @@ cdef class Worker:
             memcpy(vip.broadcast, PyBytes_AS_STRING(raw), 4)
         return 0
 
+    cdef int place_interface(self, CInterface* device, object given) except -1:
+        device.down_delay, device.up_delay = round(given.down_delay * 1e9), round(given.up_delay * 1e9)
+        device.pace[0], device.pace[1] = round(given.garp_interval * 1e9), round(given.gna_interval * 1e9)
+        return 0
+
     cdef int place_extra(self, CExtra* extra, object given) except -1:
         cdef bytes add = given.add, remove = given.delete
-        extra.length, extra.oif = len(add), given.oif
-        extra.device = self.interface_names.index(given.device) if given.device else -1
+        extra.length = len(add)
         extra.add, extra.remove = <uint8_t*>malloc(len(add)), <uint8_t*>malloc(len(add))
-        if extra.add == NULL or extra.remove == NULL:
+        extra.blanks = <CBlank*>calloc(len(given.places) + 1, sizeof(CBlank))
+        if extra.add == NULL or extra.remove == NULL or extra.blanks == NULL:
             free(extra.add)
             free(extra.remove)
+            free(extra.blanks)
             raise MemoryError
+        for place in given.places:
+            extra.blanks[extra.blank_count].at = place.at
+            extra.blanks[extra.blank_count].device = self.interface_names.index(place.device)
+            extra.blanks[extra.blank_count].table = place.table
+            extra.blank_count += 1
         memcpy(extra.add, PyBytes_AS_STRING(add), len(add))
         memcpy(extra.remove, PyBytes_AS_STRING(remove), len(add))
         return 0
@@ -268,6 +303,7 @@ cdef class Worker:
                 for k in range(h.places[i].extra_count):
                     free(h.places[i].extras[k].add)
                     free(h.places[i].extras[k].remove)
+                    free(h.places[i].extras[k].blanks)
                 free(h.places[i].extras)
         free(h.places)
         free(h.follows)
@@ -291,6 +327,7 @@ cdef class Worker:
             compare_addresses(h)
             remove_leftovers(h)
             open_bfd(h)
+            h.prepared = 1
             guardian_spawn(h)
             arm(h)
         if not answered:
@@ -361,12 +398,23 @@ cdef class Worker:
             self.h.places[slot].pending = 0
 
     def take_over(self, Worker other not None):
-        """What outlives a reload: AH's sequence numbers, and the BFD sessions whose settings are the same."""
+        """What outlives a reload: AH's sequence numbers, which interface is which and whether its carrier counts, and
+        the BFD sessions whose settings are the same."""
+        cdef CInterface* old
+        cdef CInterface* new
         for slot, name in enumerate(self.names):
             if name is not None and name in other.names:
                 self.h.shared[<int>slot].sequence = other.h.shared[<int>other.names.index(name)].sequence
                 self.h.shared[<int>slot].master = self.h.node.routers[<int>slot].state == MASTER
         self.h.identification = other.h.identification
+        for number, name in enumerate(self.interface_names):
+            if name in other.interface_names:       # followed by its index, whatever it is called now
+                old = &other.h.interfaces[<int>other.interface_names.index(name)]
+                new = &self.h.interfaces[<int>number]
+                new.index, new.running, new.carrier, new.settles_at = old.index, old.running, old.carrier, old.settles_at
+                new.has_v4, new.has_v6 = old.has_v4, old.has_v6
+                memcpy(new.mac, old.mac, 6)
+        self.h.prepared = 1
         for k in range(4):
             self.h.bfd_receivers[k], other.h.bfd_receivers[k] = other.h.bfd_receivers[k], -1
             if self.h.bfd_receivers[k] >= 0:
@@ -461,8 +509,12 @@ cdef class Worker:
             pthread_mutex_unlock(&h.mutex)
         try:
             out = self.node.status_of(<size_t>routers)
+            for name, i in self.node.slots.items():
+                out["routers"][name]["send_errors"] = h.places[<int>i].send_errors
+                out["routers"][name]["send_errno"] = h.places[<int>i].send_errno or None
             out["interfaces"] = {
                 name: {"index": interfaces[i].index, "running": bool(interfaces[i].running),
+                       "carrier": bool(interfaces[i].carrier),
                        "link": bool(interfaces[i].link), "mac": interfaces[i].mac[:6].hex(":")}
                 for i, name in enumerate(self.interface_names)
             }

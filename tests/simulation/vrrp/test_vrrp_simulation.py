@@ -316,6 +316,23 @@ def test_the_same_seed_gives_the_same_run():
     assert run() == run() and len(run()) > 5
 
 
+@pytest.mark.parametrize("settings", [{"unicast_ttl": 9, "check_peers": True}, {"group": "224.0.0.99"}])
+def test_routers_with_peers_or_another_group(settings):
+    sim = Simulation(1)
+    lan = sim.segment("lan")
+    for n in (1, 2, 3):
+        others = tuple(f"10.0.0.{m}" for m in (1, 2, 3) if m != n) if "check_peers" in settings else ()
+        one = Router("web", "eth0", 51, (Address("10.0.0.100/24"),), priority=50 * n, peers=others, **settings)
+        host = sim.host(f"h{n}", Config((one,)))
+        host.attach("eth0", lan, f"10.0.0.{n}")
+        host.start()
+    sim.run(10 * SECOND)
+    assert sim.masters("web") == sim.owners("web") == ["h3"]
+    sim.hosts["h3"].kill()
+    sim.run(10 * SECOND)
+    assert sim.masters("web") == sim.owners("web") == ["h2"]
+
+
 def test_an_agent_of_ones_own():
     class Agent(Host):
         def carry_out(self, action):

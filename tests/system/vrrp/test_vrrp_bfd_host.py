@@ -62,9 +62,10 @@ def test_the_masters_death_is_noticed_by_bfd_long_before_the_adverts_are_missed(
     assert until(lambda: bfd_state(second) == "Up" and second.state() == "Backup" and lab.holds(1))
     time.sleep(3.2)
     first.kill()
-    assert until(lambda: second.state() == "Master", 3.5), (
-        "a skew time of 1.8 s, not the 7.8 s and more of the master-down time"
-    )
+    assert until(lambda: second.state() == "Master", 20)
+    down = next(x[1] for x in second.lines() if x[0] == "BFD" and x[3]["new"] == "Down")
+    master = next(x[1] for x in second.lines() if x[0] == "TRANSITION" and x[3]["new"] == "Master")
+    assert master - down < 5e9, "a skew time of 1.8 s, not the 7.8 s and more of the master-down time"
 
 
 def test_a_graceful_stop_is_admin_down(lab):
@@ -142,7 +143,7 @@ def test_frrs_bfdd(lab):
     ours = lab.agent(2, 100, host={"bfd": [session(2, 1)]})
     assert until(lambda: bfd_state(ours) == "Up" and theirs().get("status") == "up"), theirs()
     lab.processes[1].send(signal.SIGKILL)
-    assert until(lambda: bfd_state(ours) == "Down", 2)
+    assert until(lambda: bfd_state(ours) == "Down")
     assert [x for x in ours.lines() if x[0] == "BFD"][-1][3]["diagnostic"] == 1
 
 

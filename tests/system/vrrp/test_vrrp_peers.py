@@ -137,10 +137,11 @@ def test_a_higher_keepalived_preempts_us(lab):
 def test_our_worker_killed_beside_keepalived(lab):
     ours = lab.agent(1, 200, **KINDS["v2"][1])
     assert lab.wait_owner(1)
-    lab.keepalived(2, KINDS["v2"][0], priority=100)
+    peer = lab.keepalived(2, KINDS["v2"][0], priority=100)
     until(lambda: False, 2.0)
     ours.kill()
-    assert until(lambda: lab.owners() == [2], 2.0), "the guardian's priority 0, believed by keepalived"
+    assert until(lambda: lab.owners() == [2])
+    assert "priority 0" in peer.log.read_text(), "the guardian's, believed by keepalived"
 
 
 @needs_keepalived
@@ -265,3 +266,65 @@ def test_ours_is_master_and_frr_takes_over(lab, frr, kind):
     ours.stop()
     assert until(lambda: theirs.state() == "Master")
     assert ours.status()["conflicts"] <= 1
+
+
+FRAMES = """
+import select, socket, time
+from libvrrp.packet import Advert
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+s.bind(("eth0", 3))
+sender = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112)
+sender.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
+sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("10.77.0.2"))
+
+def listen(seconds):
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if not select.select([s], [], [], left)[0]:
+            return
+        frame = s.recv(2048)
+        if frame[12:14] == b"\\x08\\x00" and frame[23] == 112:
+            print("advert", frame[29], frame[36], flush=True)
+        elif frame[12:14] == b"\\x08\\x06" and frame[28:32] == frame[38:42] == socket.inet_aton("10.77.0.100"):
+            print("arp", frame[22:42].hex(), flush=True)
+
+print("ready", flush=True)
+while (frame := s.recv(2048))[12:14] != b"\\x08\\x00" or frame[23] != 112:
+    pass
+print("advert", frame[29], frame[36], flush=True)
+listen(1.5)
+for priority in (50, 200):
+    advert = Advert(vrid=51, priority=priority, addresses=["10.77.0.100"], source="10.77.0.2", interval_cs=100)
+    sender.sendto(advert.encode(), ("224.0.0.18", 0))
+    listen(2.5)
+print("end", flush=True)
+"""
+
+
+@needs_keepalived
+def test_the_same_frames_as_keepalived_when_others_act_as_master(lab):
+    """A master hears a lower advert, answers and announces at once and after a delay; then a higher one, and yields."""
+
+    def seen(start):
+        listener = Process(lab, lab.spaces[1], [sys.executable, "-c", FRAMES], f"frames{len(lab.processes)}")
+        lab.processes.append(listener)
+        assert until(lambda: "ready" in listener.log.read_text())
+        start()
+        assert until(lambda: "end" in listener.log.read_text(), 40)
+        lab.reset()
+        lines = [x.split() for x in listener.log.read_text().splitlines()]
+        frames = [[x[0], x[1][12:]] if x[0] == "arp" else x for x in lines]  # the MAC is the namespace's
+        # Its regular adverts are left out: one counts where it is the answer to another's.
+        own = ["advert", "1", "100"]
+        return [x for i, x in enumerate(frames) if x != own or frames[i - 1][:2] == ["advert", "2"]]
+
+    body = (
+        " version 3\n advert_int 1\n higher_prio_send_advert\n garp_lower_prio_repeat 2\n garp_lower_prio_delay 1\n"
+        f" garp_master_delay 0\n virtual_ipaddress {{\n {VIP}/24\n }}"
+    )
+    theirs = seen(lambda: lab.keepalived(1, body, priority=100))
+    settings = {"interval": 1.0, "answer_higher": True, "garp_lower_repeat": 2, "garp_lower_delay": 1}
+    ours = seen(lambda: lab.agent(1, 100, **settings))
+    assert theirs.count(["advert", "1", "100"]) == 2 and ["advert", "2", "50"] in theirs
+    assert [x[0] for x in theirs].count("arp") == 5 + 2 + 2
+    assert ours == theirs

@@ -8,23 +8,37 @@ import signal
 import sys
 import threading
 
-from libvrrp.config import Address, Bfd, Config, Route, Router, Rule, Track, Tracker
+from libvrrp.config import Address, Bfd, Config, Interface, NextHop, Peer, Route, Router, Rule, Track, Tracker
 from libvrrp.errors import VrrpError
 from libvrrp.host import Host
 
 
-def config_of(given_routers, bfd=(), trackers=()):
+def tuples(given):
+    """JSON's lists as the tuples that settings are."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+
+
+def route_of(given):
+    hops = tuple(NextHop(**hop) for hop in given.get("next_hops", ()))
+    metrics = tuple((name, value) for name, value in given.get("metrics", ()))
+    return Route(**tuples(given) | {"next_hops": hops, "metrics": metrics})
+
+
+def config_of(given_routers, bfd=(), trackers=(), interfaces=()):
     routers = []
     for given in given_routers:
         for kind in ("addresses", "excluded"):
-            given[kind] = tuple(Address(**a) if isinstance(a, dict) else Address(a) for a in given.get(kind, ()))
-        given["peers"] = tuple(given.get("peers", ()))
+            given[kind] = tuple(
+                Address(**tuples(a)) if isinstance(a, dict) else Address(a) for a in given.get(kind, ())
+            )
+        given["peers"] = tuple(Peer(p[0], tuple(p[1])) if isinstance(p, list) else p for p in given.get("peers", ()))
         given["tracks"] = tuple(Track(**t) for t in given.get("tracks", ()))
-        given["routes"] = tuple(Route(**r) for r in given.get("routes", ()))
-        given["rules"] = tuple(Rule(**r) for r in given.get("rules", ()))
+        given["routes"] = tuple(route_of(r) for r in given.get("routes", ()))
+        given["rules"] = tuple(Rule(**tuples(r)) for r in given.get("rules", ()))
         routers.append(Router(**given))
     watched = [Tracker(**t | {"command": tuple(t.get("command", ()))}) for t in trackers]
-    return Config(tuple(routers), (), tuple(watched), tuple(Bfd(**b) for b in bfd))
+    devices = tuple(Interface(**i) for i in interfaces)
+    return Config(tuple(routers), (), tuple(watched), tuple(Bfd(**b) for b in bfd), devices)
 
 
 def keep_busy():
@@ -47,8 +61,8 @@ def main():
     if settings["host"].pop("busy", False):
         keep_busy()
     ended, hangups = [], []
-    bfd, trackers = settings["host"].pop("bfd", ()), settings["host"].pop("trackers", ())
-    config = config_of(settings["routers"], bfd, trackers)
+    others = [settings["host"].pop(kind, ()) for kind in ("bfd", "trackers", "interfaces")]
+    config = config_of(settings["routers"], *others)
     signal.signal(signal.SIGTERM, lambda *_: ended.append(1))
     signal.signal(signal.SIGHUP, lambda *_: hangups.append(1))
     with Host(config, **settings.get("host", {})) as host:
@@ -62,7 +76,7 @@ def main():
                 hangups.clear()
                 try:
                     with open(settings["reload"], encoding="utf-8") as file:
-                        host.reload(config_of(json.load(file), bfd, trackers))
+                        host.reload(config_of(json.load(file), *others))
                     print(json.dumps(["RELOADED", host.status()["guardian"]]), flush=True)
                 except VrrpError as error:
                     print(json.dumps(["REFUSED", str(error)]), flush=True)

@@ -22,6 +22,15 @@ def sh(*command, check=True):
     return done.stdout
 
 
+def ip_batch(commands, space=None):
+    """Runs commands of ip(8), separated by semicolons, in one process."""
+    command = ["ip", *(["-n", space] if space else []), "-batch", "-"]
+    text = "\n".join(x.strip() for x in commands.split(";"))
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        raise RuntimeError(f"{commands}: {done.stderr.strip()}")
+
+
 def until(condition, timeout=8.0, step=0.01):
     """Waits for a condition; its last value."""
     end = time.monotonic() + timeout
@@ -127,13 +136,15 @@ class Lab:
         sh("ip", "link", "set", self.bridge, "up")
         for n, space in enumerate(self.spaces, 1):
             sh("ip", "netns", "add", space)
-            sh("ip", "link", "add", f"{self.tag}v{n}", "type", "veth", "peer", "name", "eth0", "netns", space)
-            sh("ip", "link", "set", f"{self.tag}v{n}", "master", self.bridge, "up")
-            for command in (
+            ip_batch(
+                f"link add {self.tag}v{n} type veth peer name eth0 netns {space};"
+                f"link set {self.tag}v{n} master {self.bridge} up"
+            )
+            ip_batch(
                 f"link set lo up;addr add 10.77.0.{n}/24 dev eth0;addr add fd77::{n}/64 dev eth0 nodad"
-                f";addr add fe80::7:{n}/64 dev eth0 nodad;link set eth0 addrgenmode none;link set eth0 up"
-            ).split(";"):
-                sh("ip", "-n", space, *command.split())
+                f";addr add fe80::7:{n}/64 dev eth0 nodad;link set eth0 addrgenmode none;link set eth0 up",
+                space,
+            )
 
     def close(self):
         for process in reversed(self.processes):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libvrrp.config import Address, Config, Group, Router, Track, Tracker
+from libvrrp.config import Address, Config, Group, Peer, Router, Track, Tracker
 from libvrrp.errors import ConfigError, VrrpError
 from libvrrp.fsm import STATES, TABLE, Node
 from libvrrp.fsm import events as ev
@@ -37,8 +37,11 @@ def dropped(bench):
         ({"version": 2}, {"interval_cs": 200}, "advert interval"),
         ({}, {"addresses": ["10.0.0.99"]}, "address list"),
         ({}, {"addresses": ["10.0.0.100", "10.0.0.101"]}, "address list"),
-        ({"peers": ("10.0.0.3",), "check_peers": True}, {}, "not a peer"),
-        ({"peers": ("10.0.0.2",), "ttl": (255, 255)}, {"ttl": 64}, "TTL"),
+        ({"peers": ("10.0.0.3",), "check_peers": True}, {"destination": "10.0.0.1"}, "not a peer"),
+        ({"peers": ("10.0.0.2",), "ttl": (255, 255)}, {"ttl": 64, "destination": "10.0.0.1"}, "TTL"),
+        ({"peers": (Peer("10.0.0.2", (254, 255)),)}, {"ttl": 253, "destination": "10.0.0.1"}, "TTL"),
+        ({"peers": ("10.0.0.2",)}, {}, "destination"),
+        ({}, {"destination": "10.0.0.1"}, "destination"),
     ],
 )
 def test_adverts_that_are_not_believed(settings, changes, reason):
@@ -61,7 +64,10 @@ def test_drops_are_logged_again_after_ten_seconds():
     [
         ({"version": 2, "auth_type": "PASS", "auth_pass": "a"}, {"auth_type": 1, "auth_data": b"a"}),
         ({"check_addresses": False}, {"addresses": ["10.0.0.99"]}),
-        ({"peers": ("10.0.0.2",), "check_peers": True}, {"ttl": 64}),
+        ({"peers": ("10.0.0.2",), "check_peers": True}, {"ttl": 64, "destination": "10.0.0.7"}),
+        ({"peers": (Peer("10.0.0.2", (9, 9)),), "ttl": (64, 64)}, {"ttl": 9, "destination": "10.0.0.7"}),
+        ({"peers": (Peer("10.0.0.9", (9, 9)),), "ttl": (64, 64)}, {"ttl": 64, "destination": "10.0.0.7"}),
+        ({"group": "224.0.0.200"}, {"destination": "224.0.0.200"}),
         ({"addresses": (Address("10.0.0.1"), Address("10.0.0.9"))}, {"addresses": ["10.0.0.9", "10.0.0.1"]}),
         ({}, {"pseudo_header": False}),
     ],

@@ -243,6 +243,18 @@ def a_master_yields_to_a_higher_advert(table):
     assert b.deadline()[0] == 1500 * MS + skew(100, 500 * MS), "no other timer runs"
 
 
+def a_master_may_say_a_last_time_that_it_is_here(table):
+    b = Bench(table, router(answer_higher=True)).master()
+    assert b.advert(200, interval_cs=50) == [
+        "TRANSITION Master Backup ADVERT_HIGHER_LOUD",
+        "ADVERT 100",
+        "DELETE",
+        "CONFLICT",
+    ]
+    assert b.status()["master"] == "10.0.0.2" and b.status()["conflicts"] == 1
+    assert b.deadline()[0] == 1500 * MS + skew(100, 500 * MS), "no other timer runs"
+
+
 def equal_priorities_are_decided_by_the_address(table):
     b = Bench(table, router()).master()
     assert b.advert(100, source="10.0.0.2")[0] == "TRANSITION Master Backup ADVERT_HIGHER"
@@ -434,6 +446,20 @@ def a_claim_of_the_address_is_a_conflict(table):
     assert Bench(table, router()).do(ev.Claimed("a")) == []
 
 
+def a_conflict_is_followed_by_announcements_now_and_after_a_delay(table):
+    settings = {"lease": False, "garp_delay": 0, "garp_lower_delay": 0.5, "garp_lower_repeat": 2, "garp_refresh": 60}
+    b = Bench(table, router(interval=10.0, **settings)).master()
+    assert b.do(ev.Claimed("a"), S) == ["CONFLICT", "ANNOUNCE 2"]
+    assert b.do(ev.Claimed("a"), 300 * MS) == ["CONFLICT", "ANNOUNCE 2"], "which does not put off the delayed ones"
+    assert b.deadline() == (200 * MS, ["ANNOUNCE 2"])
+    for _ in range(6):
+        assert b.deadline()[1] == ["ADVERT 100"]
+    assert b.deadline()[1] == ["ANNOUNCE 1"], "the periodic ones go on"
+    b = Bench(table, router(lease=False, garp_delay=0.9, garp_lower_delay=0.1, garp_repeat=3)).master()
+    assert b.do(ev.Claimed("a"), 500 * MS) == ["CONFLICT", "ANNOUNCE 5"]
+    assert b.deadline() == (400 * MS, ["ANNOUNCE 3"]), "the new master's second set is to come anyway"
+
+
 def leases_are_refreshed_at_a_third(table):
     b = Bench(table, router(interval=2.0, garp_delay=0, preempt=False)).master()
     assert b.status()["lease_ns"] == 4 * S
@@ -540,6 +566,16 @@ def the_timer_of_a_member_taken_back_runs(table):
     assert b.node.next_deadline() == b.now + DOWN - S, "a's"
     b.do(ev.Deadline(), DOWN - S)
     assert b.node.next_deadline() == b.now + S, "b's"
+
+
+def the_gap_is_as_long_as_the_others_wait(table):
+    for adverts, gap in ((1, 1500 * MS), (2, 2 * S), (5, 5 * S)):
+        for pause, state in ((gap - 1, "Master"), (gap, "Backup")):
+            b = Bench(table, router(down_adverts=adverts, garp_delay=0)).master()
+            while b.deadline()[1] != ["ADVERT 100"]:
+                pass
+            b.do(ev.Deadline(), pause)
+            assert b.state() == state, (adverts, pause)
 
 
 def a_gap_takes_the_whole_group(table):
