@@ -22,7 +22,7 @@ class Unsupported(IpvsError):
 
 
 class Unavailable(IpvsError):
-    """There is no IPVS to talk to: the kernel lacks it, or the module cannot be loaded."""
+    """There is no IPVS to talk to: the kernel lacks it, or the module cannot be loaded; or the proxy is closed."""
 
 
 class PermissionDenied(IpvsError, PermissionError):

@@ -22,7 +22,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from libipvs import netlink
 from libipvs.errors import (
@@ -177,7 +177,7 @@ class Kernel(Plane):
     def start_daemon(self, daemon: SyncDaemon) -> None:
         self._command(netlink.NEW_DAEMON, daemon=daemon)
 
-    def stop_daemon(self, state: DaemonState) -> None:
+    def stop_daemon(self, state: DaemonState | Literal["master", "backup"]) -> None:
         # A daemon stopped before it first ran (its thread's exit is then EINTR) stops without an acknowledgement.
         # So a second request, which is always answered, closes the batch.
         daemon = SyncDaemon(state, "any")

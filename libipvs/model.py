@@ -15,7 +15,7 @@ import ipaddress
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from libipvs.errors import InvalidRequest
 
@@ -185,6 +185,23 @@ class VirtualService:
     mark: int = 0
     family: int = 0
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            protocol: Protocol | Literal["tcp", "udp", "sctp"] | None,
+            address: str | ipaddress.IPv4Address | ipaddress.IPv6Address = "",
+            port: int = 0,
+            scheduler: str = "wlc",
+            flags: Iterable[str] | str = frozenset(),
+            persistence: int = 0,
+            netmask: str | int = "",
+            engine: str = "",
+            one_packet: bool = False,
+            mark: int = 0,
+            family: int = 0,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         put = object.__setattr__
         if self.protocol is None:
@@ -287,6 +304,21 @@ class RealServer:
     tunnel: Tunnel = Tunnel.IPIP
     tunnel_port: int = 0
     checksum: Checksum = Checksum.NONE
+
+    if TYPE_CHECKING:  # words of configuration files are taken, too: __post_init__ makes members of them
+
+        def __init__(
+            self,
+            address: str | ipaddress.IPv4Address | ipaddress.IPv6Address,
+            port: int,
+            forward: Forward | Literal["nat", "local", "tun", "dr"] = Forward.DR,
+            weight: int = 1,
+            upper: int = 0,
+            lower: int = 0,
+            tunnel: Tunnel | Literal["ipip", "gue", "gre"] = Tunnel.IPIP,
+            tunnel_port: int = 0,
+            checksum: Checksum | Literal["nocsum", "csum", "remcsum"] = Checksum.NONE,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -417,6 +449,19 @@ class SyncDaemon:
     group: str = ""
     port: int = 0
     ttl: int = 0
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            state: DaemonState | Literal["master", "backup"],
+            interface: str,
+            sync_id: int = 0,
+            max_length: int = 0,
+            group: str = "",
+            port: int = 0,
+            ttl: int = 0,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "state", _member(DaemonState, self.state, "sync daemon state"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from libipvs.errors import NoSuchServer, PartiallyApplied, Refused, Unsupported
 from libipvs.model import (
@@ -127,7 +127,7 @@ class Plane(ABC):
         """Raises DaemonRefused."""
         raise self._unsupported("sync-daemon")
 
-    def stop_daemon(self, state: DaemonState) -> None:
+    def stop_daemon(self, state: DaemonState | Literal["master", "backup"]) -> None:
         """Raises DaemonRefused if none runs."""
         raise self._unsupported("sync-daemon")
 

@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from libipvs.datagrams import DatagramEngine
-from libipvs.errors import InvalidRequest, Refused, Unsupported
+from libipvs.errors import InvalidRequest, Refused, Unavailable, Unsupported
 from libipvs.memory import Connection, Memory, MemoryServer
 from libipvs.model import Action, Change, Protocol, ServerStatus, ServiceKey, ServiceStatus, Stats, Timeouts
 from libipvs.schedulers import Client
@@ -166,6 +166,8 @@ class Proxy(Memory):
 
     def apply(self, changes: Iterable[Change]) -> None:
         with self._lock:
+            if self._closed:
+                raise Unavailable("the proxy is closed: it passes nothing on any more")
             super().apply(changes)
 
     def _apply_one(self, change: Change) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shlex
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -347,8 +347,3 @@ class BfdCheck(Check):
     name: str = ""
     timing: Timing = AT_ONCE
     transport: ClassVar[str] = "external"
-
-
-def command_words(command: str | Sequence[str]) -> tuple[str, ...]:
-    """A command as words, without a shell."""
-    return tuple(shlex.split(command)) if isinstance(command, str) else tuple(command)

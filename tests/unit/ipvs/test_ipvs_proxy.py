@@ -15,7 +15,15 @@ import time
 import pytest
 
 import libipvs
-from libipvs.errors import InvalidRequest, NoSuchService, PartiallyApplied, Refused, ServiceExists, Unsupported
+from libipvs.errors import (
+    InvalidRequest,
+    NoSuchService,
+    PartiallyApplied,
+    Refused,
+    ServiceExists,
+    Unavailable,
+    Unsupported,
+)
 from libipvs.model import Pool, RealServer, VirtualService
 from libipvs.proxy import Proxy, packed_address, proxy_header, unpacked_address
 from libipvs.reconcile import reconcile
@@ -472,6 +480,13 @@ def test_what_it_cannot_do_is_refused_by_name(plane):
         Proxy(client_address="x")
     with pytest.raises(NoSuchService):
         plane.service(VirtualService.tcp("127.0.0.1", 1).key)
+
+
+def test_a_closed_proxy_refuses_by_name():
+    plane = Proxy(seed=1)
+    plane.close()
+    with pytest.raises(Unavailable, match="closed"):
+        serve(plane)
 
 
 def test_nothing_is_left_behind(echoes):
