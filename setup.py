@@ -65,6 +65,8 @@ def extensions():
         )
         for source in sources()
     ]
+    if sys.argv[1:2] in (["sdist"], ["egg_info"], ["dist_info"]):
+        return modules  # a source distribution and metadata need no C
     return cythonize(modules, build_dir=build_dir, nthreads=JOBS, compiler_directives=DIRECTIVES)
 
 

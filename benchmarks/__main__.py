@@ -3,8 +3,9 @@
 libkv beside redis-server: throughput commands memory pauses embedded threads rdb journal split; libvrrp beside
 keepalived: outage many busy; libipvs beside ipvsadm and haproxy: kernel_table many_checks proxy_plane. All of them by
 default. --quick takes some minutes, leaves out split (which builds the core anew) unless it is named, and shows the
-figures only; the whole takes about three quarters of an hour and writes benchmarks.json, benchmarks.svg and
-benchmarks.md to docs/. With names, the other topics keep the figures that the JSON file has.
+figures only; the whole takes about three quarters of an hour and writes benchmarks.json, benchmarks.svg, benchmarks.md
+and persistence.svg (the chart of persistence.md) to docs/. With names, the other topics keep the figures that the JSON
+file has.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.kv import chart
+from benchmarks.kv import chart, durability_chart
 from benchmarks.kv.subjects import ROOT
 from benchmarks.kv.tables import TABLES
 from benchmarks.table import Missing, Table, markdown, plain
@@ -90,9 +91,13 @@ def write(folder: Path, results: dict[str, Any]) -> None:
     file = folder / "benchmarks.json"
     if file.exists():
         results = {**json.loads(file.read_text()), **results}
-    file.write_text(json.dumps(rounded(results), indent=1) + "\n")
+    results = rounded(results)
+    file.write_text(json.dumps(results, indent=1) + "\n")
+    if {"journal", "rdb"} <= set(results):
+        (folder / "persistence.svg").write_text(durability_chart.draw(results))
+        print(f"written: {folder}/persistence.svg")
     if not {"throughput", "memory"} <= set(results):
-        print(f"written: {file}; the page and the chart need throughput and memory as well")
+        print(f"written: {file}; the page and its chart need throughput and memory as well")
         return
     (folder / "benchmarks.svg").write_text(chart.draw(results))
     (folder / "benchmarks.md").write_text(page(results))

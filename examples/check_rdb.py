@@ -8,6 +8,7 @@ Exit status 0: the file is good; 1: it is not, and the output says where.
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from typing import TextIO
@@ -144,4 +145,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # "| head" ends it without a traceback
     sys.exit(main(sys.argv[1:]))

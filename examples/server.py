@@ -57,6 +57,7 @@ Examples:
        server.py --port 7777
        server.py --port 7777 --unixsocket /tmp/kv.sock
        server.py --metrics-port 9121 (figures for Prometheus, at 127.0.0.1; HOST:9121 for another address)
+       server.py --skip-unsupported (loads what it can of the files, passes over what it can't hold and logs it)
        server.py /etc/myredis.conf --loglevel verbose -
        server.py /etc/myredis.conf --loglevel verbose
 """
@@ -71,6 +72,8 @@ BANNER = r"""
     |  ttl  ||
     |_______|/
 """
+
+SKIP = "--skip-unsupported"
 
 log = logging.getLogger("libkv.server")
 
@@ -218,7 +221,7 @@ def announce(config: dict[str, str], lines: list[Line], server: Server) -> None:
         log.info("%s has no effect: %s", name, why)
 
 
-def load_data(store: Store, stop: Stop) -> bool:
+def load_data(store: Store, stop: Stop, skip_unsupported: bool) -> bool:
     """Loads what the configuration names, in a thread: signals are answered meanwhile, a terminal sees how far it is.
 
     False: it can't be loaded."""
@@ -226,7 +229,7 @@ def load_data(store: Store, stop: Stop) -> bool:
 
     def work() -> None:
         try:
-            opening.start(store)
+            opening.start(store, skip_unsupported=skip_unsupported)
         except StoreFilesError as error:
             failures.append(error)
 
@@ -280,7 +283,14 @@ def serve_metrics(store: Store, where: tuple[str, int]) -> bool:
     return True
 
 
-def serve(store: Store, lines: list[Line], has_file: bool, stop: Stop, metrics: tuple[str, int] | None = None) -> int:
+def serve(
+    store: Store,
+    lines: list[Line],
+    has_file: bool,
+    stop: Stop,
+    metrics: tuple[str, int] | None = None,
+    skip_unsupported: bool = False,
+) -> int:
     """Runs the server until SHUTDOWN or a signal; the exit status."""
     config = read_config(store)
     supervisor, pidfile = prepare(config, has_file)
@@ -297,9 +307,11 @@ def serve(store: Store, lines: list[Line], has_file: bool, stop: Stop, metrics: 
     try:
         server = stop.server = Server.from_config(store).start()
     except ListenError as error:
-        kind = "Unix socket" if error.where.startswith("/") else "TCP listening socket"
-        log.warning("Warning: Could not create server %s %s", kind, error.where)
-        log.warning("Failed listening on port %s (TCP), aborting.", config["port"])
+        if error.where.startswith("/"):
+            log.warning("Failed opening Unix socket: %s", error.where)
+        else:
+            log.warning("Warning: Could not create server TCP listening socket %s", error.where)
+            log.warning("Failed listening on port %s (TCP), aborting.", config["port"])
         return 1
     except ValueError as error:
         log.warning("Failed to configure TLS. %s", error)
@@ -308,7 +320,7 @@ def serve(store: Store, lines: list[Line], has_file: bool, stop: Stop, metrics: 
     if metrics is not None and not serve_metrics(store, metrics):
         server.stop()
         return 1
-    if not load_data(store, stop):
+    if not load_data(store, stop, skip_unsupported):
         server.stop()
         return 0 if stop.asked else 1
     if config["unixsocket"]:
@@ -316,7 +328,8 @@ def serve(store: Store, lines: list[Line], has_file: bool, stop: Stop, metrics: 
     log.info("Ready to accept connections")
     tell_supervisor(supervisor, "STATUS=Ready to accept connections")
     tell_supervisor(supervisor, "READY=1")
-    while not stop.asked and not server.wait(60):
+    # a signal that comes right before wait() goes to sleep does not wake it: Python's handler runs when it is back
+    while not stop.asked and not server.wait(1):
         pass
     tell_supervisor(supervisor, "STOPPING=1")
     server.stop()
@@ -332,6 +345,8 @@ def main(arguments: list[str]) -> int:
     """The program; returns its exit status."""
     try:
         arguments, metrics = take_metrics_port(arguments)
+        skip_unsupported = SKIP in arguments
+        arguments = [word for word in arguments if word != SKIP]
     except ConfigFileError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -351,7 +366,7 @@ def main(arguments: list[str]) -> int:
             raise ConfigFileError("server.py serves a store; Sentinel is a program of its own")
         store, lines = load(command_line)
         has_file = bool(command_line.file or command_line.stdin or command_line.options)
-        return serve(store, lines, has_file, stop, metrics)
+        return serve(store, lines, has_file, stop, metrics, skip_unsupported)
     except ConfigFileMissing as error:
         open_log("", "notice")
         log.warning("%s", error)

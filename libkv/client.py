@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 import redis.asyncio
+from redis.connection import CacheProxyConnection
 from redis.maint_notifications import MaintNotificationsConfig
 
 if TYPE_CHECKING:
-    from libkv.store import Session, StoreCore
+    from libkv.session import Session
+    from libkv.store import StoreCore
 
 PLACE = "in this process"  # what redis-py shows where a socket's path would be
 
@@ -44,6 +46,8 @@ def aio_redis_client(store: StoreCore, **kwargs: Any) -> redis.asyncio.Redis:
 
 
 def _pool_arguments(connection_class: type, store: StoreCore, kwargs: dict[str, Any]) -> dict[str, Any]:
+    if not hasattr(store, "new_session"):
+        raise TypeError(f"a client of a libkv.Store can't be made of {store!r}")
     quiet = MaintNotificationsConfig(enabled=False)  # news about servers that move: this one doesn't
     fixed = {"connection_class": connection_class, "store": store, "path": PLACE, "maint_notifications_config": quiet}
     return {**fixed, **kwargs}
@@ -92,6 +96,14 @@ class StoreConnection(redis.UnixDomainSocketConnection):
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]  # redis-py's
         self.host, self.port = PLACE, 0  # what the client-side cache tells of it
         self._store = store
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[no-untyped-call]
+        # redis-py grants a client-side cache to servers from 7.4 only; what it uses is there since 6.0, and here
+        told: Any = self.handshake_metadata
+        if told:
+            name = b"version" if b"version" in told else "version"
+            self.handshake_metadata = {**told, name: CacheProxyConnection.MIN_ALLOWED_VERSION}
 
     def _connect(self) -> SessionSocket:
         return SessionSocket(self._store)

@@ -319,12 +319,15 @@ def apply(lines: Iterable[Line], put: Callable[[str, list[bytes]], str | None], 
 
 
 def without_effect(lines: Iterable[Line]) -> Iterator[tuple[str, str]]:
-    """(name, why) of each directive among the lines that does nothing here, once, in order: to be logged at start."""
+    """(name, why) of each directive among the lines that does nothing here, once, in order: to be logged at start.
+
+    One that asks for its default is left out: a distribution's redis.conf does so with most of them."""
     words = {word.name: word.no_effect for word in FILE_WORDS}
     seen: set[str] = set()
     for line in lines:
         row = directive(line.name)
         name, why = (row.name, row.no_effect) if row else (line.name, words.get(line.name, ""))
-        if why and name not in seen:
+        default = row.default.lower() if row else None
+        if why and name not in seen and b" ".join(line.args).decode("utf-8", "replace").lower() != default:
             seen.add(name)
             yield name, why

@@ -2,7 +2,8 @@ from typing import Any
 
 from typing_extensions import disjoint_base
 
-from libkv.store import Session, StoreCore
+from libkv.session import Session
+from libkv.store import StoreCore
 
 @disjoint_base
 class PendingCall:

@@ -8,7 +8,10 @@ from libc.stdint cimport uint64_t
 from libkv.engine.blocking cimport blocking_forget
 from libkv.engine.lock cimport lock_give, lock_take
 from libkv.engine.types cimport CALL_BLOCK, CALL_DONE, S_CLOSE_ASAP, Session as CSession
-from libkv.store cimport Session, StoreCore, run_cron, session_enter, session_leave, store_forking
+from libkv.fork cimport store_forking
+from libkv.lifetime cimport run_cron
+from libkv.session cimport Session, session_enter, session_leave
+from libkv.store cimport StoreCore
 from libkv.waiting cimport (
     WAIT_CLOSED, WAIT_ON, Waker, session_borrow, session_give_back, take_reply, wait_look, wait_named,
     waker_open, wait_begin_pause,

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -102,22 +103,39 @@ def write(
     if hasattr(target, "write"):
         return _write_file(target, source, compression, checksum)
     path = Path(target)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name + ".", delete=False) as file:
-        try:
-            keys = _write_file(file, source, compression, checksum)
+    with _beside(path) as file:
+        return _write_file(file, source, compression, checksum)
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[IO[bytes]]:
+    """A file that is called `path` when it is whole and on the disk.  Before that it has no name where the system can
+    do so (Linux; not on every file system), so that nothing is left of it however the process ends."""
+    beside = path.parent / f"{path.name}.{secrets.token_hex(8)}"
+    try:
+        fd, named = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666), False
+    except (AttributeError, OSError):  # no such flag, or no such files here
+        fd, named = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666), True
+    try:
+        with open(fd, "wb") as file:
+            yield file
             file.flush()
-            os.fsync(file.fileno())
-            os.replace(file.name, path)
-        except BaseException:
+            os.fsync(fd)
+            if not named:
+                # linkat(2), which follows the symbolic link; without a descriptor it would be link(2), which doesn't
+                os.link(f"/proc/self/fd/{fd}", beside, src_dir_fd=fd, follow_symlinks=True)
+                named = True
+        os.replace(beside, path)
+    except BaseException:
+        if named:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(file.name)
-            raise
+                os.unlink(beside)
+        raise
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)
     finally:
         os.close(directory)
-    return keys
 
 
 def _write_file(file: Any, source: StoreCore | Iterable[Record], compression: bool, checksum: bool) -> int:
@@ -147,8 +165,8 @@ def load(
 ) -> Loaded:
     """Adds the keys of an RDB file to a store; its lock is held meanwhile.
 
-    replace: a key that is there already is replaced; otherwise it raises.  skip_unsupported: as for read().
-    keep_expired: keys past their time are added too.
+    replace: a key (a function library) that is there already is replaced; otherwise it raises.  skip_unsupported: as
+    for read().  keep_expired: keys past their time are added too.
 
     Raises RdbFileError; the keys before the place it names have been added then.  The changes are not told to
     replicas, journals or subscribers: it is meant for a store that is being filled.

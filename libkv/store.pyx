@@ -4,9 +4,7 @@ A call releases the GIL, takes the store's lock, executes into a C buffer, gives
 then makes Python objects: nothing of Python runs under the lock, and the GIL is never waited for while it is held.
 """
 
-import logging
 import os
-import weakref
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_Clear
@@ -15,130 +13,36 @@ from libc.stdlib cimport free, malloc
 
 from libkv.engine.blocking cimport blocking_expire, blocking_shift
 from libkv.engine.checks cimport check_all
-from libkv.engine.clock cimport clock_monotonic, mono_ns
-from libkv.engine.config cimport config_put
+from libkv.engine.clock cimport clock_monotonic
 from libkv.engine.decode cimport decode_reply
 from libkv.engine.direct cimport DIRECT_DONE, DIRECT_MAX, DIRECT_NIL, direct_get, direct_set
 from libkv.engine.lock cimport lock_give, lock_take, lock_try
-from libkv.engine.push cimport push_listen
 from libkv.engine.replay cimport replay_effects
-from libkv.engine.session cimport session_data, session_free, session_new, session_run
-from libkv.engine.store cimport kv_cron, kv_delete, kv_new
-from libkv.engine.types cimport (
-    CALL_BLOCK, CALL_DONE, EVENT_EXPIRED, HOOK_NOTIFY, S_BLOCKED, S_CLOSE_AFTER, S_CLOSE_ASAP, S_EMBEDDED, Arg, Kv, Reply,
-)
-from libkv.persistence.durable cimport (
-    JOURNAL_OFF, SAVES_BY_COMMAND, Durable, LogLine, durable_attach, durable_detach, durable_forget, durable_of,
-    durable_set_libraries, durable_take_line,
-)
-from libkv.persistence.files cimport files_default
+from libkv.engine.session cimport session_run
+from libkv.engine.store cimport kv_cron
+from libkv.engine.types cimport CALL_BLOCK, CALL_DONE, S_BLOCKED, S_CLOSE_ASAP, Arg, Reply, Session as CSession
+from libkv.lifetime cimport StoreLifetime, run_cron
+from libkv.persistence.durable cimport JOURNAL_OFF, durable_of
 from libkv.persistence.journal cimport journal_settle, journal_take
-from libkv.scripting.script_engine cimport scripting_end_run
-from libkv.scripting.libraries cimport libraries_each, libraries_load
+from libkv.session cimport Session, session_enter, session_leave
 from libkv.structures.alloc cimport heap_fail_after
 from libkv.structures.buffer cimport Buffer, buffer_free, buffer_init
 from libkv.structures.cell cimport Slice
 from libkv.waiting cimport (
-    WAIT_DONE, session_borrow, session_give_back, take_output, take_reply, wait_end_all, wait_for, wait_forked,
-    wait_begin_pause, wait_look, wait_look_again, wait_named, wait_output, waker_close, waker_fd,
+    WAIT_DONE, session_borrow, session_give_back, take_reply, wait_begin_pause, wait_for, wait_look_again, wait_named,
 )
 
-from libkv.errors import DataError, ResponseError, StoreClosed, StoreForked
+from libkv.errors import DataError, ResponseError, StoreClosed
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object, Py_ssize_t*)
 
 cdef enum:
     ARGS_ON_STACK = 24
-    CRON_MS = 100               # an idle embedded store costs nothing: its cron runs along with calls
-
-log = logging.getLogger("libkv")
-
-stores = weakref.WeakSet()      # every store of the process, for fork
 
 
-cdef class StoreCore:
-    """A store, and the plain way to call it.
-
-    databases: 1 to 2**31 - 1.  seed: of the store's random numbers and hash key, for repeatable runs; None: from the
-    system.  config: directives of redis.conf with "_" for "-".
-    """
-
-    def __cinit__(self, databases=16, seed=None, **config):
-        if not 1 <= databases <= 0x7fffffff:
-            raise ValueError(f"databases is {databases!r}, and must be from 1 to 2147483647")
-        if seed is not None and not 1 <= seed < 2**64:
-            raise ValueError(f"seed is {seed!r}, and must be from 1 to 2**64 - 1, or None")
-        self.servers = set()
-        self.kv = kv_new(databases, 0 if seed is None else seed)
-        if self.kv == NULL:
-            raise MemoryError("no memory for a store")
-        self.kv.owner = <void*>self
-        if durable_attach(self.kv, files_default()) != 0:
-            kv_delete(self.kv)
-            self.kv = NULL
-            raise MemoryError("no memory for a store")
-        durable_set_libraries(self.kv, libraries_each, libraries_load, NULL)
-        if "databases" not in config:
-            config_put(self.kv, "databases", [str(databases)])
-        for name, value in config.items():
-            error = config_put(self.kv, name.replace("_", "-"), words(value))
-            if error is not None:
-                with nogil:
-                    durable_detach(self.kv)
-                    kv_delete(self.kv)
-                self.kv = NULL
-                raise ValueError(f"setting {name}={value!r}: {error}")
-        self.own = session_new(self.kv, b"", b"", -1, S_EMBEDDED)
-        if self.own == NULL:
-            raise MemoryError("no memory for a session")
-        stores.add(self)
-
-    def __init__(self, databases=16, seed=None, **config):
-        pass
-
-    def __dealloc__(self):
-        self.closed = True
-        end(self)
-
-    cdef int enter(self) except -1:
-        if self.closed:
-            raise StoreClosed("the store is closed")
-        if self.forked:
-            raise StoreForked("this store is served or durable in the parent process: the child of a fork can't use it")
-        self.users += 1
-        return 0
-
-    cdef void leave(self) noexcept:
-        self.users -= 1
-        if self.closed and self.users == 0:
-            end(self)
-
-    cdef int settle(self) except -1:
-        """With `appendfsync always`: waits until what the caller has seen is on the disk.  Raises when it can't be."""
-        cdef Durable* d = durable_of(self.kv)
-        cdef uint64_t offset
-        cdef int error
-        if d == NULL or d.state == JOURNAL_OFF:
-            return 0
-        with nogil:
-            lock_take(self.kv)
-            offset = journal_take(self.kv)
-            lock_give(self.kv)
-            error = journal_settle(d, offset)
-        if error:
-            raise ResponseError(
-                f"MISCONF Errors writing to the AOF file: {os.strerror(error)}; the command was executed, and may be lost"
-            )
-        return 0
-
-    cdef int settle_counted(self) except -1:
-        """The same for a caller that has not entered: the store is not freed meanwhile."""
-        self.users += 1
-        try:
-            return self.settle()
-        finally:
-            self.leave()
+cdef class StoreCore(StoreLifetime):
+    """A store, and the plain way to call it."""
 
     cdef object run(self, args, CSession* session, bint waits, int* status):
         cdef Arg room[ARGS_ON_STACK]
@@ -333,24 +237,6 @@ cdef class StoreCore:
                 return True
         return self._set_with_options(name, value, ex, px, nx, xx, keepttl, get, exat, pxat, ifeq, ifne, ifdeq, ifdne)
 
-    def close(self):
-        """Ends the store: servers stop, sessions end, memory goes back.  Calls in work finish.  Twice does no harm."""
-        if self.closed:
-            return
-        for server in list(self.servers):
-            server.stop()
-        self.closed = True
-        if self.users == 0:
-            end(self)
-            return
-        scripting_end_run(self.kv)          # a script that takes long ends, others finish
-        self.users += 1                 # so that the last call to leave does not end the store meanwhile
-        with nogil:
-            lock_take(self.kv)
-            wait_end_all(self.kv)       # calls that wait raise StoreClosed
-            lock_give(self.kv)
-        self.leave()
-
     def set_clock(self, unix_ms):
         """Fixes the store's clock at a time (milliseconds of Unix time), or lets it run again: None.  For tests.
 
@@ -493,380 +379,3 @@ cdef inline bint text(StoreCore store, value, const char** p, Py_ssize_t* n) noe
             PyErr_Clear()               # the general way raises it
         return p[0] != NULL
     return False
-
-
-cdef list words(value):
-    if isinstance(value, bool):
-        return ["yes" if value else "no"]
-    if isinstance(value, (list, tuple)):
-        return [str(v) for v in value]
-    return [str(value)]
-
-
-cdef void end(StoreCore store) noexcept:
-    """Frees what a closed store holds; its handles look at `closed` before they touch their session."""
-    if store.kv == NULL:
-        return
-    cdef Kv* kv = store.kv
-    if durable_of(kv) != NULL:
-        tell_log(store)
-    store.kv = NULL
-    store.own = NULL
-    with nogil:
-        durable_detach(kv)
-        while kv.sessions != NULL:
-            if kv.sessions.flags & S_EMBEDDED:
-                waker_close(kv.sessions)
-            session_free(kv.sessions)
-        kv_delete(kv)
-
-
-cdef CSession* session_enter(StoreCore store, Session session) except NULL:
-    """The session a call runs in; until session_leave it is not freed."""
-    if session is None:
-        return store.own
-    if session.closed:
-        raise StoreClosed("the session is closed")
-    if session.store is not store:
-        raise ValueError("the session belongs to another store")
-    session.users += 1
-    return session.s
-
-
-cdef void session_leave(Session session) noexcept:
-    if session is None:
-        return
-    session.users -= 1
-    if session.s != NULL and session.s.flags & (S_CLOSE_AFTER | S_CLOSE_ASAP):
-        session.closed = True           # QUIT
-    if session.closed and session.users == 0:
-        session_end(session)
-
-
-cdef void session_end(Session session) noexcept:
-    global parked
-    cdef CSession* s = session.s
-    session.s = NULL
-    if s == NULL or session.store.kv == NULL or session.store.forked:
-        return
-    if forking:
-        waker_close(s)                  # we hold the lock
-        s.transport = parked
-        parked = s
-        return
-    session.store.users += 1            # end() frees sessions too: not while this one is being freed
-    with nogil:
-        lock_take(s.kv)
-        waker_close(s)
-        lock_give(s.kv)
-        session_free(s)
-    session.store.leave()
-
-
-cdef void tell_log(StoreCore store) noexcept:
-    """What the durable side has to say while no server takes it."""
-    cdef LogLine line
-    while durable_take_line(durable_of(store.kv), &line):
-        try:
-            log.log((10, 15, 20, 30)[line.level & 3], "%s", line.text.decode("utf-8", "replace"))
-        except Exception:
-            PyErr_Clear()
-
-
-cdef void run_cron(StoreCore store) noexcept:
-    """Expiry and freeing for a store that no server keeps going."""
-    cdef long long now = mono_ns() // 1000000
-    if now < store.cron_due:
-        return
-    store.cron_due = now + CRON_MS
-    if not store.servers:
-        with nogil:
-            kv_cron(store.kv)
-    if durable_of(store.kv) != NULL and durable_of(store.kv).n_lines:
-        tell_log(store)
-
-
-cdef int with_push_listen(Session session) except -1:
-    cdef CSession* s
-    session.store.enter()
-    try:
-        s = session_enter(session.store, session)
-        with nogil:
-            push_listen(s)
-        session_leave(session)
-    finally:
-        session.store.leave()
-    return 0
-
-
-cdef class Session:
-    """A session of an embedded store; made by StoreCore.new_session."""
-
-    def __cinit__(self, StoreCore store, database=0, protocol=2):
-        self.closed = True
-        self.store = store
-        if protocol not in (2, 3):
-            raise ValueError(f"protocol is {protocol!r}, and must be 2 or 3")
-        store.enter()
-        try:
-            if not 0 <= database < store.kv.n_dbs:
-                raise ResponseError("DB index is out of range")
-            with nogil:
-                self.s = session_new(store.kv, b"", b"", -1, S_EMBEDDED)
-            if self.s == NULL:
-                raise MemoryError("no memory for a session")
-            self.s.db = database
-            self.s.proto = protocol
-            self.closed = False
-        finally:
-            store.leave()
-
-    def __dealloc__(self):
-        self.closed = True
-        session_end(self)
-
-    @property
-    def database(self):
-        """The number of the selected database; -1: closed."""
-        return -1 if self.closed or self.store.closed or self.s == NULL else self.s.db
-
-    def feed(self, bytes data):
-        """Requests as RESP (or inline) bytes in, replies as bytes out; b"" while a command is unfinished."""
-        cdef const char* p = PyBytes_AS_STRING(data)
-        cdef size_t n = PyBytes_GET_SIZE(data)
-        cdef CSession* s
-        self.store.enter()
-        try:
-            s = session_enter(self.store, self)
-            try:
-                if self.feeding:
-                    raise RuntimeError("another thread feeds this session: one stream of bytes has one writer")
-                self.feeding = True
-                with nogil:
-                    push_listen(s)
-                    session_data(s, p, n)
-                self.feeding = False
-                self.store.settle()
-                return take_output(s)
-            finally:
-                session_leave(self)
-        finally:
-            self.store.leave()
-
-    def wait(self, timeout=None):
-        """Waits for bytes that no feed() returned: the reply of a command that waits, messages; b"": the time is over, or
-        the session has ended.  timeout: seconds, None: for ever.  Other threads and event loops go on; Ctrl-C ends it."""
-        cdef double seconds = -1.0 if timeout is None else max(timeout, 0.0)
-        cdef CSession* s
-        self.store.enter()
-        try:
-            s = session_enter(self.store, self)
-            try:
-                self.waiting += 1
-                try:
-                    wait_output(s, seconds, &self.feeding)
-                finally:
-                    self.waiting -= 1
-                return take_output(s)
-            finally:
-                session_leave(self)
-        finally:
-            self.store.leave()
-
-    def fileno(self):
-        """An eventfd that becomes readable when wait(0) may have something; for an event loop."""
-        cdef CSession* s
-        cdef int fd
-        self.store.enter()
-        try:
-            s = session_enter(self.store, self)
-            try:
-                fd = waker_fd(s)
-                if fd < 0:
-                    raise OSError("no descriptor or memory is left to wait with")
-                return fd
-            finally:
-                session_leave(self)
-        finally:
-            self.store.leave()
-
-    @property
-    def remaining(self):
-        """Seconds after which wait(0) has something in any case (the time of a command that waits is over), or None."""
-        cdef int ms = -1
-        if self.s == NULL or self.closed or self.store.closed:
-            return None
-        self.store.enter()
-        try:
-            with nogil:
-                lock_take(self.s.kv)
-                wait_look(self.s, &ms)
-                lock_give(self.s.kv)
-        finally:
-            self.store.leave()
-        return None if ms < 0 else ms / 1000
-
-    def send(self, bytes data):
-        """Requests as feed() takes them; what they answer is left for receive(), behind what has come before."""
-        cdef const char* p = PyBytes_AS_STRING(data)
-        cdef size_t n = PyBytes_GET_SIZE(data)
-        cdef CSession* s
-        self.store.enter()
-        try:
-            s = session_enter(self.store, self)
-            try:
-                if self.feeding:
-                    raise RuntimeError("another thread feeds this session: one stream of bytes has one writer")
-                self.feeding = True
-                with nogil:
-                    push_listen(s)
-                    session_data(s, p, n)
-                    lock_take(s.kv)
-                    if s.kick != NULL:
-                        s.kick(s)       # who waits in receive() looks
-                    lock_give(s.kv)
-                self.feeding = False
-                self.store.settle()
-            finally:
-                session_leave(self)
-        finally:
-            self.store.leave()
-
-    def receive(self, timeout=None):
-        """Waits as wait() does; the list of the replies and pushes that have come, each as execute() gives a reply."""
-        cdef bytes out = b""
-        cdef const char* at
-        cdef const char* end
-        cdef double until = mono_ns() / 1e9 + (timeout if timeout is not None else 0.0)
-        cdef double left
-        with_push_listen(self)
-        while True:
-            left = max(until - mono_ns() / 1e9, 0.0)
-            if not self.ticks:
-                out = self.wait(None if timeout is None else left)
-                break
-            out = self.wait(CRON_MS / 1000.0 if timeout is None or left > CRON_MS / 1000.0 else left)
-            if out or self.closed or (timeout is not None and until <= mono_ns() / 1e9):
-                break
-        at = PyBytes_AS_STRING(out)
-        end = at + PyBytes_GET_SIZE(out)
-        found = []
-        while at < end:
-            found.append(decode_reply(at, end, &at))
-        return found
-
-    @property
-    def ticks(self):
-        """Whether expiries are told as messages and nobody else keeps the store going: then who waits for messages looks
-        every 100 ms.  Looking is what runs the store's periodic work."""
-        cdef Kv* kv
-        if self.closed or self.store.closed or self.store.kv == NULL or self.store.servers:
-            return False
-        kv = self.store.kv
-        run_cron(self.store)
-        return kv.hooks & HOOK_NOTIFY != 0 and kv.settings.notify_keyspace_events & EVENT_EXPIRED != 0
-
-    @property
-    def waits(self):
-        """Whether its last command waits (for a key, or the end of CLIENT PAUSE)."""
-        return not self.closed and not self.store.closed and self.s != NULL and self.s.blocked != NULL
-
-    def close(self):
-        """Ends the session; its WATCHes and queued commands go.  Twice does no harm."""
-        self.closed = True
-        if self.users == 0:
-            session_end(self)
-        elif self.s != NULL and not self.store.forked:
-            self.users += 1
-            self.store.users += 1
-            with nogil:                 # a call that waits in it raises StoreClosed
-                lock_take(self.s.kv)
-                if self.waiting or self.s.blocked != NULL:
-                    self.s.flags |= S_CLOSE_ASAP
-                if self.s.kick != NULL:
-                    self.s.kick(self.s)
-                lock_give(self.s.kv)
-            session_leave(self)
-            self.store.leave()
-
-
-# ---- fork: a memory store goes on as a private copy; a served or durable one belongs to the parent
-
-cdef list held = []
-cdef bint forking = False       # between the hooks: nobody may wait for a lock that this thread holds
-cdef CSession* parked = NULL    # sessions dropped meanwhile, linked by `transport`
-
-
-cdef bint store_forking() noexcept:
-    return forking
-
-
-def before_fork():
-    """Takes every store's lock, so that the child gets whole structures.
-
-    All or none, tried with the GIL kept: a thread that waits for the GIL while it holds a lock, and one that waits for
-    that lock while it holds the GIL, would wait for ever."""
-    global forking
-    cdef StoreCore store
-    while True:
-        for store in list(stores):
-            if store.closed or store.kv == NULL:
-                continue
-            if lock_try(store.kv):
-                held.append(store)
-                continue
-            give_held()
-            store.users += 1            # it is not freed while we wait for it
-            with nogil:
-                lock_take(store.kv)
-                lock_give(store.kv)
-            store.leave()
-            break
-        else:
-            forking = True
-            return
-
-
-cdef void give_held() noexcept:
-    cdef StoreCore store
-    while held:
-        store = held.pop()
-        lock_give(store.kv)
-
-
-cdef void free_parked() noexcept:
-    global forking, parked
-    cdef CSession* s
-    forking = False
-    while parked != NULL:
-        s = parked
-        parked = <CSession*>s.transport
-        session_free(s)
-
-
-def after_fork_in_parent():
-    give_held()
-    free_parked()
-
-
-def after_fork_in_child():
-    cdef StoreCore store
-    cdef Durable* d
-    cdef bint durable
-    for store in held:
-        store.users = 0                 # the other threads, and their calls, are not here
-        wait_forked(store.kv)
-        d = durable_of(store.kv)
-        durable = d != NULL and (d.state != JOURNAL_OFF or d.save_mode != SAVES_BY_COMMAND)
-        durable_forget(store.kv)
-        if not durable and not store.servers:
-            if durable_attach(store.kv, files_default()) == 0:
-                durable_set_libraries(store.kv, libraries_each, libraries_load, NULL)
-        if store.servers or durable:
-            store.forked = True
-            store.servers.clear()
-    give_held()
-    free_parked()
-
-
-os.register_at_fork(before=before_fork, after_in_parent=after_fork_in_parent, after_in_child=after_fork_in_child)

@@ -1,6 +1,6 @@
 # How a call of this process waits: a session's kick writes an eventfd, and the waiting thread (or event loop) looks again.
 
-from libkv.commands.connection cimport Transport
+from libkv.commands.clients cimport Transport
 from libkv.engine.types cimport Kv, Session
 
 cdef enum:
@@ -19,6 +19,8 @@ cdef int wait_look(Session* s, int* ms) noexcept nogil  # WAIT_*; ms: how long t
 cdef void wait_end_all(Kv* kv) noexcept nogil           # the store closes: every embedded session that waits is ended
 cdef void wait_look_again(Kv* kv) noexcept nogil        # the clock is another: every embedded session that waits looks
 cdef void wait_forked(Kv* kv) noexcept nogil            # in a forked child: those who waited are not here
+
+cdef void wait_main_forked() noexcept                   # in a forked child: the thread that forked is the main one
 
 cdef int waker_fd(Session* s) noexcept nogil             # takes the lock: its eventfd, made if need be, or -1
 cdef bint wait_named(const char* p, size_t n) noexcept nogil    # whether this is the name of a command that may wait

@@ -8,10 +8,11 @@ ends with KeyboardInterrupt.  In the main thread, which alone runs them, the sle
 come between the last look and poll.
 """
 
-from threading import get_ident, main_thread
+from threading import main_thread
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.pythread cimport PyThread_get_thread_ident
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -52,6 +53,9 @@ cdef enum:
     TICK_MS = 1000              # the longest sleep of the main thread
     OUTPUT_KEEP = 65536         # bytes of an empty output buffer that are kept
     IDLE_MAX = 16               # places in IdleSessions
+
+# Between a command that waits and its poll nothing of Python's may run: a handler would, and leave the session waiting.
+cdef unsigned long main_ident = main_thread().ident
 
 
 cdef void waker_kick(Session* s) noexcept nogil:
@@ -139,6 +143,11 @@ cdef void wait_forked(Kv* kv) noexcept nogil:
             blocking_forget(s)
             waker_close(s)
         s = s.next
+
+
+cdef void wait_main_forked() noexcept:
+    global main_ident
+    main_ident = PyThread_get_thread_ident()
 
 
 cdef bint sleep_on(int fd, int ms) noexcept nogil:
@@ -234,7 +243,7 @@ cdef int look_for_signals(Session* s) except -1:
 
 
 cdef int wait_for(Session* s) except -1:
-    cdef bint in_main = get_ident() == main_thread().ident
+    cdef bint in_main = PyThread_get_thread_ident() == main_ident
     cdef bint quiet = False
     cdef int ms = -1
     cdef int state = WAIT_ON
@@ -270,7 +279,7 @@ cdef int wait_begin_pause(Session* s) except -1:
 
 
 cdef bint wait_output(Session* s, double seconds, bint* feeding) except -1:
-    cdef bint in_main = get_ident() == main_thread().ident
+    cdef bint in_main = PyThread_get_thread_ident() == main_ident
     cdef int64_t end = mono_ns() + <int64_t>(seconds * 1e9) if 0 <= seconds < 1e9 else 0
     cdef int64_t left
     cdef int ms
@@ -317,26 +326,30 @@ cdef bint wait_output(Session* s, double seconds, bint* feeding) except -1:
 
 
 cdef bytes take_output(Session* s):
-    """In two steps: no object is made under the lock, and what comes between them stays behind."""
+    """In two steps: no object is made under the lock.  What comes between them stays behind, and what another thread has
+    taken meanwhile is missing."""
+    cdef size_t room
     cdef size_t n
     with nogil:
         lock_take(s.kv)
-        n = s.out.n
+        room = s.out.n
         lock_give(s.kv)
-    if n == 0:
+    if room == 0:
         return b""
-    cdef bytes out = PyBytes_FromStringAndSize(NULL, n)
+    cdef bytes out = PyBytes_FromStringAndSize(NULL, room)
     cdef char* to = PyBytes_AS_STRING(out)
     with nogil:
         lock_take(s.kv)
-        memcpy(to, s.out.p, n)
+        n = min(room, s.out.n)
+        if n:
+            memcpy(to, s.out.p, n)
         s.out.n -= n
         if s.out.n:
             memmove(s.out.p, s.out.p + n, s.out.n)
         else:
             buffer_trim(&s.out, OUTPUT_KEEP)
         lock_give(s.kv)
-    return out
+    return out if n == room else out[:n]
 
 
 cdef object take_reply(Session* s):

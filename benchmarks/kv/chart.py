@@ -115,6 +115,11 @@ def draw(results: dict[str, Any]) -> str:
     c = Canvas()
     ratios(c, results["throughput"])
     bytes_a_key(c, results["memory"])
+    return svg(c)
+
+
+def svg(c: Canvas) -> str:
+    """The picture as a file's text, on white: pages may be dark."""
     height = c.y + 20
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' width='{WIDTH}' height='{height:.0f}' "

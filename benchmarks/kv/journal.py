@@ -1,8 +1,9 @@
 """The journal (AOF): what a SET costs in each mode of appendfsync, what loading it costs, and what a fork does.
 
 SET, random keys, 10-byte values, 50 connections.  everysec at P=16 by the server's CPU time a command; always at P=1 by
-the rate, beside the time of one fdatasync of the disk.  Loading is the CPU time of a start with the journal less one
-without.  The fork: a background save of many keys while SETs run; the fork call as INFO tells it, the longest SET.
+the rate and by the fsyncs that 1,000 writes take, beside the time of one fdatasync of the disk.  Loading is the CPU
+time of a start with the journal less one without.  The fork: a background save of many keys while SETs run; the fork
+call as INFO tells it, the longest SET.
 """
 
 from __future__ import annotations
@@ -15,13 +16,22 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.kv.fsyncs import FsyncCounters
 from benchmarks.kv.memory import fill
 from benchmarks.kv.subjects import LOAD_CPU, OURS, REDIS, Subject, encode, pin
 from benchmarks.kv.throughput import connections
 from libkv.testing.native import load
 
 #: appendfsync, commands a client sends at a time, requests in multiples of 100,000
-MODES = (("no journal", 16, 20), ("everysec", 16, 20), ("no", 16, 20), ("always", 1, 1), ("always", 16, 4))
+MODES = (
+    ("no journal", 1, 2),
+    ("everysec", 1, 2),
+    ("always", 1, 1),
+    ("no journal", 16, 20),
+    ("no", 16, 20),
+    ("everysec", 16, 20),
+    ("always", 16, 4),
+)
 KINDS = (OURS, REDIS)
 CPU_TARGET = 0.6  # of Redis's CPU time: SET at P=16 with everysec, and loading
 ROUNDS = 3
@@ -54,7 +64,7 @@ def drive(server: Subject, requests: int, depth: int) -> tuple[float, float]:
     return r["requests"] / r["seconds"], cpu / r["requests"] * 1e9
 
 
-def modes(quick: bool) -> list[dict[str, Any]]:
+def modes(quick: bool, counters: FsyncCounters) -> list[dict[str, Any]]:
     rows = []
     for mode, depth, n in MODES:
         requests = n * (20_000 if quick else 100_000)
@@ -62,17 +72,25 @@ def modes(quick: bool) -> list[dict[str, Any]]:
         options += () if mode == "no journal" else ("--appendfsync", mode)
         rates: dict[str, list[float]] = {k: [] for k in KINDS}
         cpus: dict[str, list[float]] = {k: [] for k in KINDS}
-        with Subject(OURS, *options) as ours, Subject(REDIS, *options) as redis:
+        fsyncs = dict.fromkeys(KINDS, 0)
+        environment = {k: counters.environment(k) for k in KINDS}
+        with (
+            Subject(OURS, *options, env=environment[OURS]) as ours,
+            Subject(REDIS, *options, env=environment[REDIS]) as redis,
+        ):
             probe = fsync_us(ours.dir)
             for _ in range(ROUNDS):
                 for server in (ours, redis):
+                    before = counters.count(server.kind)
                     rate, cpu = drive(server, requests, depth)
+                    fsyncs[server.kind] += counters.count(server.kind) - before
                     rates[server.kind].append(rate)
                     cpus[server.kind].append(cpu)
         row: dict[str, Any] = {"mode": mode, "depth": depth, "fsync_us": probe}
         for kind in KINDS:
             row[f"{kind}_rate"] = statistics.median(rates[kind])
             row[f"{kind}_cpu_ns"] = statistics.median(cpus[kind])
+            row[f"{kind}_fsyncs"] = fsyncs[kind] / (ROUNDS * requests) * 1000  # a thousand writes
         rows.append(row)
     return rows
 
@@ -154,4 +172,6 @@ def forking(quick: bool) -> dict[str, Any]:
 
 def run(quick: bool) -> dict[str, Any]:
     pin(LOAD_CPU)
-    return {"modes": modes(quick), "loading": loading(quick), "forking": forking(quick)}
+    with FsyncCounters() as counters:
+        rows = modes(quick, counters)
+    return {"modes": rows, "loading": loading(quick), "forking": forking(quick)}

@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks.kv.subjects import ROOT
 
 FOLDER = ROOT / "build" / "one_unit"
-PARTS = ("libkv/structures", "libkv/engine", "libkv/persistence", "libkv/scripting", "libkv/commands")
+PARTS = ("libkv/structures", "libkv/disk", "libkv/engine", "libkv/persistence", "libkv/scripting", "libkv/commands")
 LAST = "libkv.testing.native.feed"
 NAME = "libkv_core"
 

@@ -44,10 +44,11 @@ def free_port() -> int:
 class Subject:
     """A running server, of kind OURS or REDIS; a context manager.
 
+    env: what its environment has beside this process's.
     cpu(): its CPU time so far in seconds, of all its threads, those that have ended too.
     """
 
-    def __init__(self, kind: str, *options: str, cpu: int = SERVER_CPU) -> None:
+    def __init__(self, kind: str, *options: str, cpu: int = SERVER_CPU, env: dict[str, str] | None = None) -> None:
         self.kind = kind
         self.port = free_port()
         self.dir = tempfile.mkdtemp(prefix="keepkv-bench-")
@@ -66,7 +67,7 @@ class Subject:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.dir,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
                 preexec_fn=lambda: pin(cpu),
             )
         self.wait_until_ready()

@@ -303,11 +303,12 @@ def journal(figures: dict[str, Any]) -> list[Table]:
     rows = []
     for r in figures["modes"]:
         ours, redis = r[f"{OURS}_cpu_ns"], r[f"{REDIS}_cpu_ns"]
-        judged = ""
-        if r["mode"] == "everysec":
-            judged = verdict(ours / redis <= 0.6)
+        target = judged = ""
+        if r["mode"] == "everysec" and r["depth"] == 16:
+            target, judged = "CPU <= 0.6", verdict(ours / redis <= 0.6)
         elif r["mode"] == "always" and r["depth"] == 1:
-            judged = verdict(r[f"{OURS}_rate"] >= r[f"{REDIS}_rate"])
+            target = "rate >= Redis's, fsyncs <= Redis's"
+            judged = verdict(r[f"{OURS}_rate"] >= r[f"{REDIS}_rate"] and r[f"{OURS}_fsyncs"] <= r[f"{REDIS}_fsyncs"])
         rows.append(
             [
                 f"{r['mode']}, P={r['depth']}",
@@ -316,7 +317,9 @@ def journal(figures: dict[str, Any]) -> list[Table]:
                 f"{ours:,.0f}",
                 f"{redis:,.0f}",
                 f"{ours / redis:.2f}",
-                {"everysec": "CPU <= 0.6", "always": "rate >= Redis's" if r["depth"] == 1 else ""}.get(r["mode"], ""),
+                f"{r[f'{OURS}_fsyncs']:.3g}",
+                f"{r[f'{REDIS}_fsyncs']:.3g}",
+                target,
                 judged,
                 f"{r['fsync_us']:.0f}",
             ]
@@ -326,8 +329,13 @@ def journal(figures: dict[str, Any]) -> list[Table]:
     return [
         Table(
             "The journal (AOF): SET by 50 clients",
-            "A second, and nanoseconds of the server's CPU time a command. fsync: a write and fdatasync, us.",
-            ["appendfsync", "ours /s", "Redis /s", "ours ns", "Redis ns", "ours / Redis", "target", "", "fsync"],
+            "A second, and nanoseconds of the server's CPU time a command. fsyncs: of 1,000 SETs. disk: "
+            "what a write of 64 bytes with fdatasync takes there, microseconds.",
+            [
+                "appendfsync",
+                *("ours /s", "Redis /s", "ours ns", "Redis ns", "ours / Redis"),
+                *("our fsyncs", "Redis's", "target", "", "disk"),
+            ],
             rows,
         ),
         Table(

@@ -25,7 +25,7 @@ arguments, with `_` for `-`. At run time they are read and changed with `CONFIG 
 back to the file with `CONFIG REWRITE`.
 
 Every directive of Redis 7.0.15 is accepted, checked, kept and shown. One that does nothing here says why in the last
-column; when a configuration sets it, the server logs that once at start.
+column; when a configuration sets it to other than its default, the server logs that once at start.
 
 Sizes are bytes, or take a unit: `1k` is 1000, `1kb` 1024, and so on with `m`, `mb`, `g`, `gb`. *start* means that the
 directive can only be given in the file or on the command line.

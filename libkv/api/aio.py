@@ -12,24 +12,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from libkv.api.aio_pubsub import AsyncPubSub
-from libkv.api.commands import Commands
-from libkv.api.lock import Lock
+from libkv.api.lock import AsyncLock, Locking
 from libkv.api.pipeline import Pipeline
 from libkv.api.replies import Shape, shape_reply
 from libkv.api.scripting import AsyncScript, ScriptText
 from libkv.api.session import changes_session, check_listening
 from libkv.encode import Encoder
-from libkv.errors import DataError, LockError, StoreClosed, WatchError
+from libkv.errors import DataError, StoreClosed, WatchError
 from libkv.pending import PendingCall, begin_call
 
 if TYPE_CHECKING:
-    from libkv.api.handle import StoreHandle
-    from libkv.store import Session, StoreCore
+    from libkv.api.signatures import AwaitedCommands as AsyncCommands
+    from libkv.session import Session
+    from libkv.store import StoreCore
+else:
+    from libkv.api.commands import Commands as AsyncCommands
 
 Words = tuple[bytes, ...]
 
@@ -118,20 +119,10 @@ def _score(score: Any) -> bytes:
     return score if isinstance(score, bytes) else repr(score).encode()
 
 
-if TYPE_CHECKING:
-
-    class AsyncCommands:
-        """For type checkers: the methods of `Commands`, each of which returns an awaitable here."""
-
-        def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]: ...
-
-else:
-    AsyncCommands = Commands
-
-
-class AsyncHandle(AsyncCommands):
+class AsyncHandle(Locking, AsyncCommands):
     """What `store.aio`, its views and its clients have in common; for one event loop at a time."""
 
+    _lock_kind = AsyncLock
     _shared = True
     _session: Session | None = None
 
@@ -214,29 +205,6 @@ class AsyncHandle(AsyncCommands):
                 except WatchError:
                     if watch_delay is not None and watch_delay > 0:
                         await asyncio.sleep(watch_delay)
-
-    def lock(
-        self,
-        name: Any,
-        timeout: float | None = None,
-        sleep: float = 0.1,
-        blocking: bool = True,
-        blocking_timeout: float | None = None,
-        lock_class: Any = None,
-        thread_local: bool = True,
-        raise_on_release_error: bool = True,
-    ) -> Any:
-        """A lock that everybody who can reach the store can take; see `Lock` for the arguments."""
-        return (lock_class or AsyncLock)(
-            self,
-            name,
-            timeout=timeout,
-            sleep=sleep,
-            blocking=blocking,
-            blocking_timeout=blocking_timeout,
-            thread_local=thread_local,
-            raise_on_release_error=raise_on_release_error,
-        )
 
     # ---- iterators, a step of SCAN at a time
 
@@ -359,63 +327,3 @@ class AsyncPipeline(Pipeline):
     async def aclose(self) -> None:
         """The same as `reset`."""
         self.reset()
-
-
-class AsyncLock:
-    """`Lock` for asyncio; an asynchronous context manager.  Only waiting for the lock waits."""
-
-    def __init__(self, redis: AsyncHandle, name: Any, **options: Any) -> None:
-        from libkv.api.handle import Client, Database
-
-        kind = Database if redis._shared else Client
-        handle: StoreHandle = kind(redis._store, redis.database, redis.encoder, redis.response_callbacks)
-        options["thread_local"] = False  # a task is not a thread
-        self._lock = Lock(handle, name, **options)
-        self.name = name
-
-    async def acquire(
-        self,
-        sleep: float | None = None,
-        blocking: bool | None = None,
-        blocking_timeout: float | None = None,
-        token: Any = None,
-    ) -> bool:
-        """Takes the lock; returns whether it could.  As `Lock.acquire`."""
-        lock = self._lock
-        pause = lock.sleep if sleep is None else sleep
-        patience = lock.blocking_timeout if blocking_timeout is None else blocking_timeout
-        keep_trying = lock.blocking if blocking is None else blocking
-        deadline = None if patience is None else time.monotonic() + patience
-        while not lock.acquire(blocking=False, token=token):
-            if not keep_trying or (deadline is not None and time.monotonic() + pause > deadline):
-                return False
-            await asyncio.sleep(pause)
-        return True
-
-    async def locked(self) -> bool:
-        """Whether somebody holds the lock."""
-        return self._lock.locked()
-
-    async def owned(self) -> bool:
-        """Whether this object holds the lock."""
-        return self._lock.owned()
-
-    async def release(self) -> None:
-        """Gives the lock back; LockNotOwnedError if it was lost meanwhile."""
-        self._lock.release()
-
-    async def extend(self, additional_time: float, replace_ttl: bool = False) -> bool:
-        """Adds seconds to the time the lock is held for, or with `replace_ttl` starts from now; returns True."""
-        return self._lock.extend(additional_time, replace_ttl)
-
-    async def reacquire(self) -> bool:
-        """Starts the timeout from now; returns True."""
-        return self._lock.reacquire()
-
-    async def __aenter__(self) -> Self:
-        if not await self.acquire():
-            raise LockError("Unable to acquire lock within the time specified", lock_name=self.name)
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        self._lock.__exit__(*exc)

@@ -14,7 +14,7 @@ from libkv.api.pubsub import Handler, Message, Subscriber, handlers_of
 from libkv.errors import StoreClosed
 
 if TYPE_CHECKING:
-    from libkv.store import Session
+    from libkv.session import Session
 
 
 TICK_S = 0.1

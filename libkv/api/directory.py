@@ -9,7 +9,7 @@ import fcntl
 import os
 import weakref
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from libkv.api.store import Store
 from libkv.errors import StoreFilesError, StoreForked
@@ -27,6 +27,7 @@ class DirectoryStore(Store):
     """
 
     directory: str
+    _keeps_files: ClassVar[bool] = True
     _lock_fd: int = -1
 
     def sync(self) -> None:
@@ -63,6 +64,7 @@ def open(
     appendfsync: str = "everysec",
     save: str | Iterable[tuple[int, int]] | None = None,
     until: datetime.datetime | None = None,
+    skip_unsupported: bool = False,
     databases: int = 16,
     **config: Any,
 ) -> DirectoryStore:
@@ -75,16 +77,25 @@ def open(
     else Redis's default.
     until: the state at a moment, from a journal with times (aof-timestamp-enabled).  No file is changed, and the
     store refuses writes.  A datetime without a zone is local time.
+    skip_unsupported: keys that no store here can hold (modules' types, hashes whose fields expire) and commands that
+    it doesn't know are passed over when the files are loaded, counted (``info()["last_load_dropped"]``) and logged;
+    the next rewrite or snapshot is without them.  Otherwise they are errors.
     databases, config: as for `Store`.
 
-    StoreFilesError: another process has the directory open, or its files can't be read or written.
+    StoreFilesError: another process has the directory open, its files can't be read or written, or (until) the journal
+    does not reach back so far; then the text says how far it does.
     """
     path = os.path.abspath(os.fspath(directory))
+    if until is not None and not isinstance(until, datetime.datetime):
+        raise TypeError(f"until is {until!r}, and must be a datetime.datetime")
     if until is None:
-        os.makedirs(path, exist_ok=True)
+        try:
+            os.makedirs(path, exist_ok=True)
+        except OSError as error:
+            raise StoreFilesError(error.errno, f"{path} can't be a store's directory: {error.strerror}") from None
     elif not os.path.isdir(path):
         raise StoreFilesError(2, f"there is no directory {path}")
-    points = save if save is None or isinstance(save, str) else " ".join(f"{s} {n}" for s, n in save)
+    points = save if save is None or isinstance(save, str) else " ".join(_point(point) for point in save)
     if points is None:
         points = "" if appendonly else "3600 1 300 100 60 10000"
     lock = -1 if until else _lock(path)
@@ -94,7 +105,8 @@ def open(
         )
         store.directory = path
         try:
-            opening.start(store, until=int(until.timestamp()) if until else 0, exclusive=lock >= 0)
+            moment = int(until.timestamp()) if until else 0
+            opening.start(store, until=moment, exclusive=lock >= 0, skip_unsupported=skip_unsupported)
         except BaseException:
             Store.close(store)
             raise
@@ -105,6 +117,14 @@ def open(
     store._lock_fd = lock
     _open_stores.add(store)
     return store
+
+
+def _point(point: tuple[int, int]) -> str:
+    try:
+        seconds, changes = point
+        return f"{seconds:d} {changes:d}"
+    except (TypeError, ValueError):
+        raise ValueError(f"save holds {point!r}, and must be pairs of (seconds, changes), or text") from None
 
 
 def _lock(directory: str) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from libkv.api.commands import Commands
-from libkv.api.lock import Lock
+from libkv.api.lock import Lock, Locking
 from libkv.api.pipeline import Pipeline
 from libkv.api.pubsub import Monitor, PubSub
 from libkv.api.replies import Shape, shape_reply
@@ -17,14 +17,16 @@ from libkv.encode import Encoder
 from libkv.errors import DataError, WatchError
 
 if TYPE_CHECKING:
-    from libkv.store import Session, StoreCore
+    from libkv.session import Session
+    from libkv.store import StoreCore
 
 
-class StoreHandle(Commands):
+class StoreHandle(Locking, Commands):
     """A way to call a store, with an encoding and a database of its own.  Safe to use from any thread."""
 
     encoder: Encoder
     response_callbacks: dict[str, Shape]  # command name -> what shapes its reply
+    _lock_kind = Lock
     _shared = True  # whether several callers may use its session at the same time
 
     if TYPE_CHECKING:  # what a handle must have
@@ -114,29 +116,6 @@ class StoreHandle(Commands):
                 except WatchError:
                     if delay is not None and delay > 0:
                         time.sleep(delay)
-
-    def lock(
-        self,
-        name: Any,
-        timeout: float | None = None,
-        sleep: float = 0.1,
-        blocking: bool = True,
-        blocking_timeout: float | None = None,
-        lock_class: Any = None,
-        thread_local: bool = True,
-        raise_on_release_error: bool = True,
-    ) -> Any:
-        """A lock that everybody who can reach the store can take; see `Lock` for the arguments."""
-        return (lock_class or Lock)(
-            self,
-            name,
-            timeout=timeout,
-            sleep=sleep,
-            blocking=blocking,
-            blocking_timeout=blocking_timeout,
-            thread_local=thread_local,
-            raise_on_release_error=raise_on_release_error,
-        )
 
     def watch(self, *names: Any) -> None:
         """Does nothing but warn: a pipeline or a client can watch."""

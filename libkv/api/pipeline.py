@@ -18,14 +18,17 @@ import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from libkv.api.commands import Commands
 from libkv.api.replies import Shape, shape_reply, text
 from libkv.api.scripting import Script
 from libkv.encode import Encoder
 from libkv.errors import ConnectionError, ExecAbortError, RedisError, ResponseError, WatchError
 
 if TYPE_CHECKING:
-    from libkv.store import Session, StoreCore
+    from libkv.api.signatures import QueuedCommands as Commands
+    from libkv.session import Session
+    from libkv.store import StoreCore
+else:
+    from libkv.api.commands import Commands
 
 Results = Callable[[list["Queued"], list[Any], bool], list[Any]]
 Queued = tuple[tuple[Any, ...], dict[str, Any]]  # the words of a command, and the options of its reply
@@ -76,7 +79,7 @@ class Pipeline(Commands):
         """How this pipeline encodes and decodes."""
         return self.encoder
 
-    def reset(self) -> None:  # type: ignore[override]  # redis-py's pipelines hide the command RESET too
+    def reset(self) -> None:  # redis-py's pipelines hide the command RESET too
         """Forgets what is queued and what is watched."""
         self.command_stack = []
         self.scripts = set()

@@ -23,7 +23,8 @@ from libkv.encode import Encoder
 from libkv.errors import ConnectionError, PubSubError, StoreClosed
 
 if TYPE_CHECKING:
-    from libkv.store import Session, StoreCore
+    from libkv.session import Session
+    from libkv.store import StoreCore
 
 Message = dict[str, Any]
 Handler = Callable[[Message], Any]

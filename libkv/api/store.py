@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import libkv.commands  # noqa: F401  (binds every command, before the first store is made)
 from libkv.api.aio import AsyncStore
@@ -28,6 +28,8 @@ class Store(StoreCore, StoreHandle):
     reference is dropped (clients, views, pipelines and servers hold one too).  After that every call raises
     StoreClosed.  In the child of a fork a memory store is a private copy.
     """
+
+    _keeps_files: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -59,6 +61,15 @@ class Store(StoreCore, StoreHandle):
         encoding_errors: str = "strict",
         **config: Any,
     ) -> Self:
+        for name, value in (("databases", databases), ("seed", 0 if seed is None else seed)):
+            if not hasattr(value, "__index__"):
+                raise TypeError(f"{name} is {value!r}, and must be a whole number (libkv.open(directory) keeps files)")
+        if not cls._keeps_files:
+            for name in ("appendonly", "save"):
+                if config.get(name) not in (None, False, "no", b"no", "", b""):
+                    raise ValueError(
+                        f"setting {name}={config[name]!r}: a Store is in memory only; libkv.open(directory) keeps files"
+                    )
         return super().__new__(cls, databases, seed, **config)  # it keeps what is not about strings
 
     _set_with_options = StoreHandle.set  # what the compiled set() does not do itself

@@ -6,7 +6,7 @@ Replies and errors are redis-server 7.0.15's.  ACL HELP is in our own words.
 from libc.stdint cimport int64_t
 from libc.string cimport memchr, memcmp, strlen
 
-from libkv.commands.connection cimport client_line
+from libkv.commands.clients cimport client_line
 from libkv.engine.acl cimport (
     ACL_DENIED_CHANNEL, ACL_DENIED_COMMAND, ACL_DENIED_KEY, ACL_OK, acl_check, acl_find, acl_of, acl_put,
     acl_remove, acl_unmatched, acl_user,

@@ -22,6 +22,7 @@ from libkv.engine.rewrite cimport config_rewrite
 from libkv.engine.settings cimport ALLOW_LOCAL, ALLOW_YES
 from libkv.engine.slowlog cimport slowlog_redact
 from libkv.engine.types cimport Arg, CALL_DONE, Ctx, Kv, Reply, S_EMBEDDED, S_UNIX, Session
+from libkv.persistence.durable_info cimport durable_reset_counters
 from libkv.structures.alloc cimport heap_alloc, heap_free
 
 cdef enum:
@@ -166,7 +167,8 @@ cdef int cmd_config_set(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
 # ---- the rest
 
 cdef int cmd_config_resetstat(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    """The counters of INFO's sections stats, commandstats, errorstats and latencystats start again; the peak of memory stays."""
+    """The counters of INFO's sections stats, commandstats, errorstats, latencystats and some of persistence's start again;
+    the peak of memory stays."""
     cdef Kv* kv = c.kv
     cdef uint64_t peak = kv.stats.peak_memory
     cdef uint64_t dirty = kv.stats.dirty_since_save
@@ -178,6 +180,7 @@ cdef int cmd_config_resetstat(Ctx* c, Arg* argv, int argc, Reply* r) noexcept no
     latency_forget_times(kv)
     kv.n_errors = 0
     memset(&config_of(kv).rates, 0, sizeof(Rates))
+    durable_reset_counters(kv)
     reply_ok(r)
     return CALL_DONE
 
@@ -188,7 +191,7 @@ cdef int cmd_config_rewrite(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogi
     if config_of(c.kv).file == NULL:
         reply_error(r, b"ERR The server is running without a config file")
         return CALL_DONE
-    why = config_rewrite(c.kv)
+    why = config_rewrite(c.kv, False)
     if why == NULL:
         reply_ok(r)
     else:

@@ -1,68 +1,60 @@
 """DEBUG: a look inside, and levers for tests.  Only where the setting enable-debug-command allows it.
 
-The subcommands are those of Redis 7.0.15 that make sense here, with its words.  Where an answer describes insides
-(STRUCTSIZE, HTSTATS, SDSLEN, the pointers of OBJECT), the insides are ours.  Left out: whatever crashes, restarts or leaks
-on purpose (a store is a guest in its process), and what belongs to a cluster or to jemalloc.
+The subcommands are those of Redis 7.0.15 that make sense here, with its words.  What only looks is in
+debug_objects; here are the levers, and the table of all.  Left out: whatever crashes, restarts or leaks on purpose (a
+store is a guest in its process), and what belongs to a cluster or to jemalloc.
 
 - SLEEP blocks the store as Redis blocks: the lock is kept.  It sleeps for at most an hour.
-- OBJECT's serializedlength is the size of the value in an RDB file of version 10 without compression.
+- REPLYBUFFER is checked and has no effect: replies wait in one buffer, which is trimmed when they are out.
+- SET-SKIP-CHECKSUM-VALIDATION is about RESTORE's payloads alone: a file's checksum is always looked at.
 - QUICKLIST-PACKED-THRESHOLD is checked and has no effect: a list here has no plain nodes, large elements lie in chunks.
-- LISTPACK prints on the process's standard output, as Redis does.
 """
 
 from libc.errno cimport EINTR, errno
-from libc.stdint cimport int64_t, uint8_t, uint64_t
-from libc.stdio cimport fflush, printf, snprintf, stdout
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdio cimport snprintf
 from libc.stdlib cimport atoi, strtod
 from libc.string cimport memcpy, memset, strlen
 from posix.time cimport nanosleep, timespec
 
-from libkv.commands.keys cimport encoding_name
+from libkv.commands.debug_objects cimport (
+    debug_digest, debug_digest_value, debug_htstats, debug_htstats_key, debug_listpack, debug_object, debug_quicklist,
+    debug_sdslen, debug_structsize,
+)
 from libkv.engine.args cimport arg_int, arg_is, arg_range, glob_match
 from libkv.engine.call cimport propagate, propagate_none, propagating
-from libkv.engine.digest cimport digest_data, digest_entry
-from libkv.engine.entry cimport (
-    ENTRY_KEY, Entry, STR_HEAP, STR_INT, entry_bytes, entry_cell, entry_clock, entry_int, entry_key, entry_layout,
-    entry_string, entry_type, entry_value,
-)
-from libkv.engine.keyspace cimport arg_hash, keyspace_flush, keyspace_set_text, lookup_write
-from libkv.engine.registry cimport Command, registry_bind
+from libkv.engine.config cimport config_of
+from libkv.engine.eviction cimport eviction_clients_limit
+from libkv.engine.keyspace cimport keyspace_flush, keyspace_set_text, lookup_write
+from libkv.engine.registry cimport registry_bind
 from libkv.engine.reply cimport (
     reply_array, reply_big, reply_bool, reply_cstring, reply_double, reply_error, reply_errorf, reply_help,
-    reply_int, reply_map, reply_nil, reply_no_key, reply_ok, reply_oom, reply_push, reply_raw, reply_set, reply_status,
+    reply_int, reply_map, reply_nil, reply_ok, reply_oom, reply_push, reply_raw, reply_set, reply_status,
     reply_verbatim,
 )
-from libkv.engine.serialized cimport serialized_size
+from libkv.engine.rewrite cimport config_rewrite
+from libkv.engine.session cimport session_memory
 from libkv.engine.settings cimport LOG_WARNING
-from libkv.engine.types cimport (
-    Arg, CALL_DONE, Ctx, Db, Kv, Reply, Session, TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STRING,
-    TYPE_ZSET,
-)
-from libkv.engine.watch cimport watch_touch
+from libkv.engine.tracking cimport tracking_flushed
+from libkv.engine.types cimport CALL_DONE, HOOK_ANY_IN_SCRIPTS, HOOK_NO_CHECKSUM, Arg, Ctx, Reply, Session
+from libkv.engine.watch cimport watch_touch, watch_touch_all
 from libkv.persistence.durable cimport Durable, durable_log, durable_of
 from libkv.persistence.journal cimport journal_sync_all, journal_take
 from libkv.persistence.load cimport LOAD_JOURNAL, LOAD_SNAPSHOT, load_locked
 from libkv.persistence.saves cimport save_now
-from libkv.structures.alloc cimport Heap, heap_alloc, heap_free
-from libkv.structures.buffer cimport buffer_room
-from libkv.structures.cell cimport (
-    Cell, HASH_PACKED, HASH_TABLE, LIST_PACKED, SET_TABLE, Slice, ZSET_PACKED, ZSET_TREE,
-)
-from libkv.structures.chunk cimport Chunk, List, chunk_used
-from libkv.structures.list cimport list_length
+from libkv.scripting.libraries cimport libraries_flush
+from libkv.scripting.run cimport run_busy
+from libkv.scripting.vm cimport Scripting
+from libkv.structures.alloc cimport heap_alloc, heap_free
+from libkv.structures.buffer cimport Buffer, buffer_add, buffer_free, buffer_init, buffer_room
 from libkv.structures.number cimport number_parse_i64
-from libkv.structures.packed cimport (
-    PACKED_EMPTY, packed_bytes, packed_first, packed_get, packed_length, packed_next, packed_skip,
-)
 from libkv.structures.random cimport random_below
-from libkv.structures.sha1 cimport SHA1_BYTES, sha1_hex
-from libkv.structures.table cimport Bucket, SLOTS, Table, table_find
-from libkv.structures.zset cimport Zset
 
 cdef enum:
-    TEXT_MAX = 1024
-    SHARED_INTS = 10000         # Redis shares the objects of smaller numbers
     SLEEP_MAX = 3600            # s
+    TEXT_MOST = 1024            # bytes of LOG's message
+    BUCKETS = 19                # of clients by their memory: below 32 KB, then by powers of two up to 4 GB, then all others
+    BUCKET_LOW = 15             # log2 of the second one's lower end
 
 cdef const char* NOT_POSITIVE = b"ERR value is out of range, must be positive"
 
@@ -74,197 +66,6 @@ cdef struct Subcommand:
     int low                     # argc at least, and at most (0: any)
     int high
     debug_fn fn
-
-
-# --- values ----------------------------------------------------------------------------------------------------------
-
-cdef Entry* peek(Ctx* c, Arg* key) noexcept nogil:
-    """The key's entry without any effect: no statistics, no touching, an expired one still counts."""
-    cdef void** slot = table_find(c.heap, &c.db.keys, key.p, key.n, arg_hash(c.heap, key))
-    return <Entry*>slot[0] if slot != NULL else NULL
-
-
-cdef Entry* peek_or_error(Ctx* c, Arg* key, Reply* r) noexcept nogil:
-    cdef Entry* e = peek(c, key)
-    if e == NULL:
-        reply_no_key(r)
-    return e
-
-
-cdef int debug_object(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef Entry* e = peek_or_error(c, &argv[2], r)
-    cdef char text[TEXT_MAX]
-    cdef char more[256]
-    cdef Cell cell
-    cdef uint64_t nodes = 1
-    cdef uint64_t bytes = 0
-    cdef Chunk* chunk
-    cdef int refcount = 1
-    if e == NULL:
-        return CALL_DONE
-    if entry_type(e) == TYPE_STRING and entry_layout(e) == STR_INT and 0 <= entry_int(e) < SHARED_INTS:
-        refcount = 0x7fffffff
-    more[0] = 0
-    if entry_type(e) == TYPE_LIST:
-        entry_cell(e, &cell)
-        if cell.layout == LIST_PACKED:
-            bytes = packed_bytes(<char*>cell.ptr)
-        else:
-            nodes = (<List*>cell.ptr).chunks
-            chunk = (<List*>cell.ptr).head
-            while chunk != NULL:
-                bytes += PACKED_EMPTY + chunk_used(chunk)
-                chunk = chunk.next
-        snprintf(more, sizeof(more), b" ql_nodes:%llu ql_avg_node:%.2f ql_listpack_max:%lld ql_compressed:0 "
-                 b"ql_uncompressed_size:%llu", <unsigned long long>nodes, <double>list_length(&cell) / <double>nodes,
-                 <long long>c.kv.settings.list_max_listpack_size, <unsigned long long>bytes)
-    snprintf(text, sizeof(text), b"Value at:%p refcount:%d encoding:%s serializedlength:%llu lru:%u lru_seconds_idle:%u%s",
-             <void*>e, refcount, encoding_name(e), <unsigned long long>serialized_size(e), entry_clock(e),
-             (c.kv.lru_clock - entry_clock(e)) & 0xffffff, more)
-    reply_status(r, text)
-    return CALL_DONE
-
-
-cdef int debug_sdslen(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef Entry* e = peek_or_error(c, &argv[2], r)
-    cdef char text[TEXT_MAX]
-    cdef char scratch[24]
-    cdef Slice s
-    cdef size_t key_n
-    cdef size_t capacity = 0
-    if e == NULL:
-        return CALL_DONE
-    if entry_type(e) != TYPE_STRING or entry_layout(e) == STR_INT:
-        reply_error(r, b"ERR Not an sds encoded string.")
-        return CALL_DONE
-    entry_key(e, &key_n)
-    entry_string(e, scratch, &s)
-    if entry_layout(e) == STR_HEAP:
-        memcpy(&capacity, entry_value(e) + 16, 8)
-    snprintf(text, sizeof(text), b"key_sds_len:%zu, key_sds_avail:0, key_zmalloc: %zu, val_sds_len:%zu, val_sds_avail:%zu, "
-             b"val_zmalloc: %zu", key_n, entry_bytes(e), s.n, capacity - s.n if capacity else 0, capacity)
-    reply_status(r, text)
-    return CALL_DONE
-
-
-cdef int debug_listpack(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef Entry* e = peek_or_error(c, &argv[2], r)
-    cdef Cell cell
-    cdef Slice s
-    cdef char scratch[24]
-    cdef char* at
-    cdef int i = 0
-    if e == NULL:
-        return CALL_DONE
-    if not ((entry_type(e) == TYPE_HASH and entry_layout(e) == HASH_PACKED)
-            or (entry_type(e) == TYPE_ZSET and entry_layout(e) == ZSET_PACKED)):
-        reply_error(r, b"ERR Not a listpack encoded object.")
-        return CALL_DONE
-    entry_cell(e, &cell)
-    printf(b"{total bytes %zu} {num entries %llu}\n", packed_bytes(<char*>cell.ptr),
-           <unsigned long long>packed_length(<char*>cell.ptr))
-    at = packed_first(<char*>cell.ptr)
-    while at != NULL:
-        s = packed_get(at, scratch)
-        printf(b"%d: {offset %td, entry bytes %zu} [%.*s]%s\n", i, at - <char*>cell.ptr, packed_skip(at),
-               <int>min(s.n, <size_t>40), s.p, b"..." if s.n > 40 else b"")
-        at = packed_next(<char*>cell.ptr, at)
-        i += 1
-    fflush(stdout)
-    reply_status(r, b"Listpack structure printed on stdout")
-    return CALL_DONE
-
-
-# --- digests ---------------------------------------------------------------------------------------------------------
-
-cdef int debug_digest(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef uint8_t digest[SHA1_BYTES]
-    cdef char text[41]
-    digest_data(c.kv, digest)
-    sha1_hex(digest, text)
-    reply_status(r, text)
-    return CALL_DONE
-
-
-cdef int debug_digest_value(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef uint8_t digest[SHA1_BYTES]
-    cdef char text[41]
-    cdef Entry* e
-    cdef int i
-    reply_array(r, argc - 2)
-    for i in range(2, argc):
-        memset(digest, 0, SHA1_BYTES)
-        e = peek(c, &argv[i])
-        if e != NULL:
-            digest_entry(e, digest)
-        sha1_hex(digest, text)
-        reply_status(r, text)
-    return CALL_DONE
-
-
-# --- tables ----------------------------------------------------------------------------------------------------------
-
-cdef int print_table(char* text, size_t room, Table* t) noexcept nogil:
-    """A few lines about a table; as many characters as were written (or would have been)."""
-    cdef uint64_t buckets = t.mask[0] + 1 if t.buckets[0] != NULL else 0
-    if t.used == 0:
-        return snprintf(text, room, b"No stats available for empty dictionaries\n")
-    if t.rehash < 0:
-        return snprintf(text, room, b" buckets: %llu of %d places\n number of elements: %llu\n further buckets: %llu\n",
-                        <unsigned long long>buckets, <int>SLOTS, <unsigned long long>t.used, <unsigned long long>t.links)
-    return snprintf(text, room, b" buckets: %llu of %d places, moving to %llu, bucket %lld is next\n number of elements: %llu\n"
-                    b" further buckets: %llu\n", <unsigned long long>buckets, <int>SLOTS,
-                    <unsigned long long>(t.mask[1] + 1), <long long>t.rehash, <unsigned long long>t.used,
-                    <unsigned long long>t.links)
-
-
-cdef int debug_htstats(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef char text[TEXT_MAX]
-    cdef int64_t id
-    cdef int n
-    cdef Db* db
-    if not arg_int(&argv[2], &id, r):
-        return CALL_DONE
-    if not 0 <= id < c.kv.n_dbs:
-        reply_error(r, b"ERR Out of range database")
-        return CALL_DONE
-    db = &c.kv.dbs[id]
-    n = snprintf(text, sizeof(text), b"[Dictionary HT]\n")
-    n += print_table(text + n, sizeof(text) - n, &db.keys)
-    n += snprintf(text + n, sizeof(text) - n, b"[Expires, in order]\n number of elements: %llu\n",
-                  <unsigned long long>db.expires.used)
-    reply_verbatim(r, b"txt", text, n)
-    return CALL_DONE
-
-
-cdef int debug_htstats_key(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef Entry* e = peek_or_error(c, &argv[2], r)
-    cdef Table* t = NULL
-    cdef char text[TEXT_MAX]
-    cdef Cell cell
-    if e == NULL:
-        return CALL_DONE
-    if entry_type(e) != TYPE_STRING:
-        entry_cell(e, &cell)
-        if entry_type(e) == TYPE_ZSET and cell.layout == ZSET_TREE:
-            t = &(<Zset*>cell.ptr).members
-        elif (entry_type(e) == TYPE_HASH and cell.layout == HASH_TABLE) or (
-                entry_type(e) == TYPE_SET and cell.layout == SET_TABLE):
-            t = <Table*>cell.ptr
-    if t == NULL:
-        reply_error(r, b"ERR The value stored at the specified key is not represented using an hash table")
-        return CALL_DONE
-    reply_verbatim(r, b"txt", text, print_table(text, sizeof(text), t))
-    return CALL_DONE
-
-
-cdef int debug_structsize(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef char text[TEXT_MAX]
-    snprintf(text, sizeof(text), b"bits:%d entry:%d bucket:%zu table:%zu chunk:%zu cell:%zu db:%zu session:%zu command:%zu "
-             b"heap:%zu store:%zu", <int>(8 * sizeof(void*)), <int>ENTRY_KEY, sizeof(Bucket), sizeof(Table), sizeof(Chunk),
-             sizeof(Cell), sizeof(Db), sizeof(Session), sizeof(Command), sizeof(Heap), sizeof(Kv))
-    reply_cstring(r, text)
-    return CALL_DONE
 
 
 # --- levers ----------------------------------------------------------------------------------------------------------
@@ -417,6 +218,87 @@ cdef int debug_stringmatch_test(Ctx* c, Arg* argv, int argc, Reply* r) noexcept 
     return CALL_DONE
 
 
+# --- what is refused, and clients ------------------------------------------------------------------------------------
+
+cdef int pull(Ctx* c, Arg* flag, uint32_t lever, Reply* r) noexcept nogil:
+    if loose_int(flag) != 0:
+        c.kv.hooks |= lever
+    else:
+        c.kv.hooks &= ~lever
+    reply_ok(r)
+    return CALL_DONE
+
+
+cdef void unknown(Reply* r, Arg* name) noexcept nogil:
+    reply_errorf(r, b"ERR unknown subcommand or wrong number of arguments for '%.*s'. Try DEBUG HELP.", name.p, name.n)
+
+
+cdef int debug_any_in_scripts(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    return pull(c, &argv[2], HOOK_ANY_IN_SCRIPTS, r)
+
+
+cdef int debug_no_checksum(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    return pull(c, &argv[2], HOOK_NO_CHECKSUM, r)
+
+
+cdef int debug_replybuffer(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    cdef int64_t ms
+    if arg_is(&argv[2], b"peak-reset-time", 15):
+        if not (arg_is(&argv[3], b"never", 5) or arg_is(&argv[3], b"reset", 5)) and not arg_int(&argv[3], &ms, r):
+            return CALL_DONE
+    elif not arg_is(&argv[2], b"resizing", 8):
+        unknown(r, &argv[1])
+        return CALL_DONE
+    reply_ok(r)
+    return CALL_DONE
+
+
+cdef int debug_clusterlink(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    reply_error(r, b"ERR Debug option only available for cluster mode enabled setup!")
+    return CALL_DONE
+
+
+cdef int debug_client_eviction(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    """How many clients have how much memory."""
+    cdef uint64_t bytes[BUCKETS]
+    cdef unsigned long clients[BUCKETS]
+    cdef Session* s = c.kv.sessions
+    cdef Buffer out
+    cdef char text[128]
+    cdef uint64_t memory
+    cdef int i
+    if eviction_clients_limit(c.kv) == 0:
+        reply_error(r, b"ERR maxmemory-clients is disabled.")
+        return CALL_DONE
+    memset(bytes, 0, sizeof(bytes))
+    memset(clients, 0, sizeof(clients))
+    while s != NULL:
+        memory = session_memory(s)
+        i = 0
+        while i < BUCKETS - 1 and memory >> (BUCKET_LOW + i):
+            i += 1
+        bytes[i] += memory
+        clients[i] += 1
+        s = s.next
+    buffer_init(&out)
+    for i in range(BUCKETS):
+        memory = (<uint64_t>1 << (BUCKET_LOW + i - 1)) if i else 0
+        if i == BUCKETS - 1:
+            snprintf(text, sizeof(text), b"bucket %10llu+            : ", <unsigned long long>memory)
+        else:
+            snprintf(text, sizeof(text), b"bucket %10llu - %10llu: ", <unsigned long long>memory,
+                     (<unsigned long long>1 << (BUCKET_LOW + i)) - 1)
+        buffer_add(&out, text, strlen(text))
+        snprintf(text, sizeof(text), b"tot-mem: %10llu, clients: %lu\n", <unsigned long long>bytes[i], clients[i])
+        buffer_add(&out, text, strlen(text))
+    if out.failed:
+        reply_oom(r)
+    else:
+        reply_verbatim(r, b"txt", out.p, out.n)
+    buffer_free(&out)
+    return CALL_DONE
+
+
 # --- replies ---------------------------------------------------------------------------------------------------------
 
 cdef int debug_error(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
@@ -490,9 +372,19 @@ cdef int debug_protocol(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 cdef void empty(Ctx* c) noexcept nogil:
+    """Who watches or caches a key that is there is told of it; who waits for one goes on waiting."""
     cdef int i
     for i in range(c.kv.n_dbs):
+        watch_touch_all(c.kv, &c.kv.dbs[i], NULL)
         keyspace_flush(c, &c.kv.dbs[i], True)
+    tracking_flushed(c.kv)
+    if c.kv.scripting != NULL:          # unlike FLUSHALL: the file has the libraries, too
+        libraries_flush(<Scripting*>c.kv.scripting)
+
+
+cdef bint in_script(Ctx* c, Reply* r) noexcept nogil:
+    """A library can't be taken from under its function (DEBUG SCRIPT lets scripts come here)."""
+    return c.kv.scripting != NULL and run_busy(<Scripting*>c.kv.scripting, r)
 
 
 cdef int debug_reload(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
@@ -510,13 +402,15 @@ cdef int debug_reload(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         else:
             reply_error(r, b"ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
             return CALL_DONE
+    if in_script(c, r):
+        return CALL_DONE
     if save and save_now(c.kv) != 0:
         reply_error(r, b"ERR")
         return CALL_DONE
     if flush:
         empty(c)
     if load_locked(c.kv, LOAD_SNAPSHOT, 0, merge) != 0:
-        reply_error(r, b"ERR Error trying to load the RDB dump, check server logs.")
+        reply_error(r, b"ERR Error trying to load the RDB dump")
         return CALL_DONE
     durable_log(durable_of(c.kv), LOG_WARNING, b"DB reloaded by DEBUG RELOAD%s%s", b"", b"")
     propagate_none(c)
@@ -524,8 +418,31 @@ cdef int debug_reload(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     return CALL_DONE
 
 
+cdef int debug_log(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    cdef char text[TEXT_MOST]
+    copy_number(&argv[2], text, sizeof(text))
+    durable_log(durable_of(c.kv), LOG_WARNING, b"DEBUG LOG: %s%s", text, b"")
+    reply_ok(r)
+    return CALL_DONE
+
+
+cdef int debug_rewrite_all(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
+    cdef char text[640]
+    cdef const char* why = b"Bad address"
+    if config_of(c.kv).file != NULL:
+        why = config_rewrite(c.kv, True)
+    if why == NULL:
+        reply_ok(r)
+    else:
+        snprintf(text, sizeof(text), b"ERR CONFIG-REWRITE-FORCE-ALL failed: %s", why)
+        reply_error(r, text)
+    return CALL_DONE
+
+
 cdef int debug_loadaof(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef Durable* d = durable_of(c.kv)
+    if in_script(c, r):
+        return CALL_DONE
     journal_take(c.kv)
     journal_sync_all(d)
     empty(c)
@@ -540,8 +457,14 @@ cdef int debug_loadaof(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
 
 # --- DEBUG -----------------------------------------------------------------------------------------------------------
 
-cdef const char* help_lines[43]
+cdef const char* help_lines[57]
 help_lines[:] = [
+    b"CLIENT-EVICTION",
+    b"    Tells how many clients have how much memory (maxmemory-clients).",
+    b"CLUSTERLINK KILL <to|from|all> <node-id>",
+    b"    Refused: there is no cluster.",
+    b"CONFIG-REWRITE-FORCE-ALL",
+    b"    Like CONFIG REWRITE, with a line for what has its default, too.",
     b"DIGEST",
     b"    Tells a hexadecimal digest of all the data.",
     b"DIGEST-VALUE <key> [<key> ...]",
@@ -556,6 +479,8 @@ help_lines[:] = [
     b"    Prints the packed buffer of the key's value on standard output.",
     b"LOADAOF",
     b"    Forces the journal to disk, empties the store and loads it from there.",
+    b"LOG <message>",
+    b"    Writes <message> to the log.",
     b"OBJECT <key>",
     b"    Tells how the key's value is stored.",
     b"PAUSE-CRON <0|1>",
@@ -566,6 +491,8 @@ help_lines[:] = [
     b"PROTOCOL <type>",
     b"    Answers with a sample of the type: string, integer, double, bignum,",
     b"    null, array, set, map, attrib, push, verbatim, true, false.",
+    b"QUICKLIST <key> [<0|1>]",
+    b"    Prints the chunks of the list on standard output.",
     b"QUICKLIST-PACKED-THRESHOLD <size>",
     b"    Accepted for tests made for Redis; lists here have no plain nodes.",
     b"RELOAD [option ...]",
@@ -574,10 +501,14 @@ help_lines[:] = [
     b"    NOSAVE: nothing is saved first.",
     b"REPLICATE <string>",
     b"    Tells the command to replicas without running it.",
+    b"REPLYBUFFER PEAK-RESET-TIME <NEVER|RESET|ms>, REPLYBUFFER RESIZING <0|1>",
+    b"    Accepted for tests made for Redis; one buffer takes all replies here.",
     b"SDSLEN <key>",
     b"    Tells the lengths of the key and of its string, and their memory.",
     b"SET-ACTIVE-EXPIRE <0|1>",
     b"    With 0, expired keys go only when they are accessed.",
+    b"SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+    b"    With 1, RESTORE takes payloads whose checksum is wrong.",
     b"SLEEP <seconds>",
     b"    Blocks the store for <seconds>. Decimals allowed.",
     b"STRINGMATCH-TEST",
@@ -593,28 +524,36 @@ cdef int debug_help(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     return CALL_DONE
 
 
-cdef Subcommand subcommands[21]
-subcommands[0] = Subcommand(b"digest", 2, 2, debug_digest)
-subcommands[1] = Subcommand(b"digest-value", 2, 0, debug_digest_value)
-subcommands[2] = Subcommand(b"error", 3, 3, debug_error)
-subcommands[3] = Subcommand(b"htstats", 3, 3, debug_htstats)
-subcommands[4] = Subcommand(b"htstats-key", 3, 3, debug_htstats_key)
-subcommands[5] = Subcommand(b"listpack", 3, 3, debug_listpack)
-subcommands[6] = Subcommand(b"object", 3, 3, debug_object)
-subcommands[7] = Subcommand(b"pause-cron", 3, 3, debug_pause_cron)
-subcommands[8] = Subcommand(b"populate", 3, 5, debug_populate)
-subcommands[9] = Subcommand(b"protocol", 3, 3, debug_protocol)
-subcommands[10] = Subcommand(b"quicklist-packed-threshold", 3, 3, debug_packed_threshold)
-subcommands[11] = Subcommand(b"replicate", 3, 0, debug_replicate)
-subcommands[12] = Subcommand(b"sdslen", 3, 3, debug_sdslen)
-subcommands[13] = Subcommand(b"set-active-expire", 3, 3, debug_set_active_expire)
-subcommands[14] = Subcommand(b"sleep", 3, 3, debug_sleep)
-subcommands[15] = Subcommand(b"stringmatch-test", 2, 2, debug_stringmatch_test)
-subcommands[16] = Subcommand(b"structsize", 2, 2, debug_structsize)
-subcommands[17] = Subcommand(b"help", 2, 2, debug_help)
-subcommands[18] = Subcommand(b"loadaof", 2, 2, debug_loadaof)
-subcommands[19] = Subcommand(b"reload", 2, 0, debug_reload)
-subcommands[20] = Subcommand(NULL, 0, 0, NULL)
+cdef Subcommand subcommands[29]
+subcommands[0] = Subcommand(b"client-eviction", 2, 2, debug_client_eviction)
+subcommands[1] = Subcommand(b"clusterlink", 5, 5, debug_clusterlink)
+subcommands[2] = Subcommand(b"config-rewrite-force-all", 2, 2, debug_rewrite_all)
+subcommands[3] = Subcommand(b"digest", 2, 2, debug_digest)
+subcommands[4] = Subcommand(b"digest-value", 2, 0, debug_digest_value)
+subcommands[5] = Subcommand(b"error", 3, 3, debug_error)
+subcommands[6] = Subcommand(b"help", 2, 2, debug_help)
+subcommands[7] = Subcommand(b"htstats", 3, 3, debug_htstats)
+subcommands[8] = Subcommand(b"htstats-key", 3, 3, debug_htstats_key)
+subcommands[9] = Subcommand(b"listpack", 3, 3, debug_listpack)
+subcommands[10] = Subcommand(b"loadaof", 2, 2, debug_loadaof)
+subcommands[11] = Subcommand(b"log", 3, 3, debug_log)
+subcommands[12] = Subcommand(b"object", 3, 3, debug_object)
+subcommands[13] = Subcommand(b"pause-cron", 3, 3, debug_pause_cron)
+subcommands[14] = Subcommand(b"populate", 3, 5, debug_populate)
+subcommands[15] = Subcommand(b"protocol", 3, 3, debug_protocol)
+subcommands[16] = Subcommand(b"quicklist", 3, 4, debug_quicklist)
+subcommands[17] = Subcommand(b"quicklist-packed-threshold", 3, 3, debug_packed_threshold)
+subcommands[18] = Subcommand(b"reload", 2, 0, debug_reload)
+subcommands[19] = Subcommand(b"replicate", 3, 0, debug_replicate)
+subcommands[20] = Subcommand(b"replybuffer", 4, 4, debug_replybuffer)
+subcommands[21] = Subcommand(b"sdslen", 3, 3, debug_sdslen)
+subcommands[22] = Subcommand(b"set-active-expire", 3, 3, debug_set_active_expire)
+subcommands[23] = Subcommand(b"set-disable-deny-scripts", 3, 3, debug_any_in_scripts)
+subcommands[24] = Subcommand(b"set-skip-checksum-validation", 3, 3, debug_no_checksum)
+subcommands[25] = Subcommand(b"sleep", 3, 3, debug_sleep)
+subcommands[26] = Subcommand(b"stringmatch-test", 2, 2, debug_stringmatch_test)
+subcommands[27] = Subcommand(b"structsize", 2, 2, debug_structsize)
+subcommands[28] = Subcommand(NULL, 0, 0, NULL)
 
 
 cdef int cmd_debug(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
@@ -625,8 +564,7 @@ cdef int cmd_debug(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
                 break
             return s.fn(c, argv, argc, r)
         s += 1
-    reply_errorf(r, b"ERR unknown subcommand or wrong number of arguments for '%.*s'. Try DEBUG HELP.",
-                 argv[1].p, argv[1].n)
+    unknown(r, &argv[1])
     return CALL_DONE
 
 

@@ -17,7 +17,7 @@ from libkv.engine.keyspace cimport (
 )
 from libkv.engine.registry cimport registry_bind
 from libkv.engine.reply cimport reply_bulk, reply_error, reply_nil, reply_ok, reply_oom, reply_syntax
-from libkv.engine.types cimport CALL_DONE, EVENT_GENERIC, TYPE_STRING, Arg, Ctx, Kv, Reply
+from libkv.engine.types cimport CALL_DONE, EVENT_GENERIC, HOOK_NO_CHECKSUM, TYPE_STRING, Arg, Ctx, Kv, Reply
 from libkv.persistence.rdb_decode cimport rdb_restorable, rdb_restore
 from libkv.persistence.rdb_encode cimport rdb_dump
 from libkv.persistence.rdb_format cimport RDB_NO_MEMORY, RDB_OK, RdbError, RdbValue
@@ -164,7 +164,7 @@ cdef int cmd_restore(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     if when < 0:
         reply_error(r, b"ERR Invalid TTL value, must be >= 0")
         return CALL_DONE
-    if not rdb_restorable(argv[3].p, argv[3].n):
+    if not rdb_restorable(argv[3].p, argv[3].n) and (not c.kv.hooks & HOOK_NO_CHECKSUM or argv[3].n < 10):
         reply_error(r, b"ERR DUMP payload version or checksum are wrong")
         return CALL_DONE
     if not restore_value(c, &argv[3], &s, &v, r):

@@ -28,7 +28,7 @@ from libkv.scripting.libraries cimport (
     library_remove,
 )
 from libkv.scripting.register cimport LIBRARY_AT, Function, Library
-from libkv.scripting.run cimport run_allowed, run_busy, run_execute, run_keys, run_kill
+from libkv.scripting.run cimport run_allowed, run_busy, run_execute, run_kill, run_words
 from libkv.scripting.script_engine cimport scripting_of
 from libkv.scripting.vm cimport VM_FUNCTIONS, VM_SCRIPTS, Run, Scripting
 from libkv.structures.buffer cimport Buffer, buffer_add, buffer_free, buffer_init
@@ -50,7 +50,6 @@ cdef int call_function(Ctx* c, Arg* argv, int argc, Reply* r, bint readonly) noe
     cdef Scripting* s = scripting_of(c.kv)
     cdef Function* f
     cdef Run run
-    cdef int n_keys
     if s == NULL:
         reply_oom(r)
         return CALL_DONE
@@ -60,19 +59,13 @@ cdef int call_function(Ctx* c, Arg* argv, int argc, Reply* r, bint readonly) noe
     if f == NULL:
         reply_error(r, b"ERR Function not found")
         return CALL_DONE
-    if not run_keys(argv, argc, b"ERR Bad number of keys provided", &n_keys, r):
+    if not run_words(&run, argv, argc, b"ERR Bad number of keys provided", r):
         return CALL_DONE
     if not run_allowed(c, f.flags, readonly, r):
         return CALL_DONE
     run.name = f.name
     run.name_n = f.name_n
     run.function_ref = f.ref
-    run.keys = argv + 3
-    run.n_keys = n_keys
-    run.args = argv + 3 + n_keys
-    run.n_args = argc - 3 - n_keys
-    run.argv = argv
-    run.argc = argc
     run_execute(c, s.functions_vm, &run, f.flags, readonly, r)
     return CALL_DONE
 
@@ -109,12 +102,14 @@ cdef int cmd_function_load(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil
     cdef Scripting* s
     cdef Library* library
     cdef Buffer why
-    cdef bint replace = argc > 3 and arg_is(&argv[2], b"replace", 7)
+    cdef bint replace = argc > 3
     cdef const char* name
     cdef size_t n
-    if argc - replace != 3:
-        reply_errorf(r, b"ERR Unknown option given: %.*s", argv[2 + replace].p, argv[2 + replace].n)
-        return CALL_DONE
+    cdef int i
+    for i in range(2, argc - 1):
+        if not arg_is(&argv[i], b"replace", 7):
+            reply_errorf(r, b"ERR Unknown option given: %.*s", argv[i].p, argv[i].n)
+            return CALL_DONE
     s = scripting_of(c.kv)
     if s == NULL:
         reply_oom(r)

@@ -7,7 +7,8 @@ the scores, and that is its effect.  Searches are commands/geo_search.
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
-from libkv.commands.sorted_sets cimport cmd_zadd, known_hash
+from libkv.commands.collections cimport member_hash
+from libkv.commands.sorted_sets cimport cmd_zadd
 from libkv.engine.args cimport arg_double, arg_is
 from libkv.engine.call cimport propagate, propagating
 from libkv.engine.entry cimport Entry, entry_cell
@@ -77,7 +78,7 @@ cdef uint64_t geo_score_bits(double score) noexcept nogil:
 
 cdef bint geo_member_position(Ctx* c, Cell* cell, Arg* member, double* longitude, double* latitude) noexcept nogil:
     cdef double score = 0
-    if not zset_score(c.heap, cell, member.p, member.n, known_hash(member), &score):
+    if not zset_score(c.heap, cell, member.p, member.n, member_hash(member), &score):
         return False
     geo_decode(geo_score_bits(score), longitude, latitude)
     return True

@@ -21,9 +21,9 @@ from libkv.structures.cell cimport Cell, Slice
 from libkv.structures.geo cimport GEO_CELLS, GeoRange, GeoShape, geo_decode, geo_inside, geo_ranges
 from libkv.structures.sorting cimport sorting_partial, sorting_stable
 from libkv.structures.zset cimport (
-    ZSET_SCRATCH, ScoreRange, ZsetIter, zset_add, zset_free, zset_iter, zset_new_tree, zset_next, zset_score_range,
-    zset_to_packed,
+    ZSET_SCRATCH, ZsetIter, zset_add, zset_free, zset_iter, zset_new_tree, zset_next, zset_to_packed,
 )
+from libkv.structures.zset_ranges cimport ScoreRange, zset_score_range
 
 cdef enum:                      # a search's forms
     RADIUS                      # GEORADIUS

@@ -1,14 +1,12 @@
 """HRANDFIELD (https://redis.io/docs/latest/commands/hrandfield/)."""
 
-from libc.stdint cimport INT64_MAX, int64_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
-from libkv.engine.args cimport arg_int, arg_is
+from libkv.commands.collections cimport arg_draw
 from libkv.engine.entry cimport Entry, entry_cell
 from libkv.engine.keyspace cimport lookup_read_type
 from libkv.engine.registry cimport registry_bind
-from libkv.engine.reply cimport (
-    reply_array, reply_error, reply_later, reply_nil, reply_oom, reply_slice, reply_syntax,
-)
+from libkv.engine.reply cimport reply_array, reply_later, reply_nil, reply_oom, reply_slice
 from libkv.engine.types cimport CALL_DONE, TYPE_HASH, Arg, Ctx, Reply
 from libkv.structures.cell cimport HASH_TABLE, Cell, Slice
 from libkv.structures.hash cimport HASH_SCRATCH, HashIter, hash_iter, hash_length, hash_next, hash_random
@@ -114,16 +112,7 @@ cdef int cmd_hrandfield(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef Slice value
     cdef char scratch[HASH_SCRATCH]
     if argc >= 3:
-        if not arg_int(&argv[2], &count, r):
-            return CALL_DONE
-        if count < -INT64_MAX:
-            reply_error(r, b"ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
-            return CALL_DONE
-        if argc > 4 or (argc == 4 and not arg_is(&argv[3], b"withvalues", 10)):
-            reply_syntax(r)
-            return CALL_DONE
-        if argc == 4 and not -(INT64_MAX // 2) <= count <= INT64_MAX // 2:
-            reply_error(r, b"ERR value is out of range")
+        if not arg_draw(argv, argc, b"withvalues", 10, &count, r):
             return CALL_DONE
         return draw(c, argv, count, argc == 4, r)
     e = lookup_read_type(c, &argv[1], TYPE_HASH, r, &wrong)

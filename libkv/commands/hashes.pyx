@@ -7,12 +7,15 @@ between two of them keeps what it has done, tells that as its effect, and replie
 from libc.math cimport HUGE_VAL
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint64_t
 
+from libkv.commands.collections cimport (
+    MEMBERS_AHEAD, collection_length, member_hash, members_prefetch, propagate_so_far,
+)
 from libkv.commands.scan_page cimport ScanPage, scan_page_close, scan_page_full, scan_page_open, scan_page_takes
 from libkv.engine.args cimport arg_int
 from libkv.engine.call cimport propagate_arg, propagate_begin, propagating
 from libkv.engine.entry cimport Entry, entry_cell, entry_set_cell
 from libkv.engine.keyspace cimport (
-    arg_hash, changed, changed_n, keyspace_add, keyspace_delete, lookup_read_type, lookup_write_type,
+    changed, changed_n, keyspace_add, keyspace_delete, lookup_read_type, lookup_write_type,
 )
 from libkv.engine.registry cimport registry_bind
 from libkv.engine.reply cimport (
@@ -23,15 +26,13 @@ from libkv.engine.types cimport CALL_DONE, EVENT_GENERIC, EVENT_HASH, TYPE_HASH,
 from libkv.structures.alloc cimport LIKELY
 from libkv.structures.cell cimport HASH_TABLE, Cell, Slice
 from libkv.structures.hash cimport (
-    HASH_SCRATCH, HashIter, hash_free, hash_get, hash_iter, hash_length, hash_new, hash_next, hash_prefetch,
-    hash_prefetch_item, hash_remove, hash_scan, hash_set,
+    HASH_SCRATCH, HashIter, hash_free, hash_get, hash_iter, hash_length, hash_new, hash_next,
+    hash_remove, hash_scan, hash_set,
 )
 from libkv.structures.number cimport (
     NUMBER_I64, NUMBER_LONG_DOUBLE, number_parse_i64, number_parse_long_double, number_print_i64, number_print_long_double,
 )
-
-cdef enum:
-    PREFETCH = 16               # fields whose places are fetched ahead
+from libkv.structures.table cimport Table
 
 cdef enum:                      # what HGETALL and its like reply
     FIELDS = 1
@@ -40,28 +41,12 @@ cdef enum:                      # what HGETALL and its like reply
 
 # ---- shared
 
-cdef void prefetch_fields(Ctx* c, Cell* cell, Arg* argv, int n, int step) noexcept nogil:
-    """Asks for the places of up to PREFETCH fields of a large hash: argv[0], argv[step], ... below n."""
-    cdef int i = 0
-    if cell.layout != HASH_TABLE or n <= step:
-        return
-    if n > PREFETCH * step:
-        n = PREFETCH * step
-    while i < n:
-        hash_prefetch(cell, arg_hash(c.heap, &argv[i]))
-        i += step
-    i = 0
-    while i < n:
-        hash_prefetch_item(cell, argv[i].hash)
-        i += step
-
-
-cdef inline uint64_t known_hash(Arg* a) noexcept nogil:
-    return a.hash if a.hashed else 0
+cdef inline Table* table_of(Cell* cell) noexcept nogil:
+    return <Table*>cell.ptr if cell.layout == HASH_TABLE else NULL
 
 
 cdef inline int put(Ctx* c, Cell* cell, Arg* field, const char* value, size_t value_n) noexcept nogil:
-    return hash_set(c.heap, cell, field.p, field.n, known_hash(field), value, value_n,
+    return hash_set(c.heap, cell, field.p, field.n, member_hash(field), value, value_n,
                     <uint64_t>c.kv.settings.hash_max_listpack_entries, <uint64_t>c.kv.settings.hash_max_listpack_value)
 
 
@@ -87,16 +72,6 @@ cdef bint put_one(Ctx* c, Arg* argv, Entry* e, Cell* cell, const char* value, si
     return False
 
 
-cdef void told_so_far(Ctx* c, Arg* argv, int n) noexcept nogil:
-    """The effect of a command that ended before argv[n]."""
-    cdef int i
-    if not propagating(c):
-        return
-    propagate_begin(c, c.db, n)
-    for i in range(n):
-        propagate_arg(c, argv[i].p, argv[i].n)
-
-
 # ---- setting
 
 cdef int set_fields(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
@@ -119,8 +94,8 @@ cdef int set_fields(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         reply_oom(r)
         return -1
     for i in range(2, argc, 2):
-        if argc > 4 and (i - 2) % (2 * PREFETCH) == 0:
-            prefetch_fields(c, &cell, &argv[i], argc - i, 2)
+        if argc > 4 and (i - 2) % (2 * MEMBERS_AHEAD) == 0:
+            members_prefetch(c, table_of(&cell), &argv[i], argc - i, 2)
         done = put(c, &cell, &argv[i], argv[i + 1].p, argv[i + 1].n)
         if done < 0:
             break
@@ -133,7 +108,7 @@ cdef int set_fields(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
             return added
         if i > 2:
             changed_n(c, c.db, &argv[1], EVENT_HASH, b"hset", <uint64_t>(i - 2) // 2)
-            told_so_far(c, argv, i)
+            propagate_so_far(c, argv, i)
     reply_oom(r)
     return -1
 
@@ -161,7 +136,7 @@ cdef int cmd_hsetnx(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         return CALL_DONE
     if e != NULL:
         entry_cell(e, &cell)
-        if hash_get(c.heap, &cell, argv[2].p, argv[2].n, known_hash(&argv[2]), &value, scratch):
+        if hash_get(c.heap, &cell, argv[2].p, argv[2].n, member_hash(&argv[2]), &value, scratch):
             reply_int(r, 0)
             return CALL_DONE
     elif hash_new(c.heap, &cell) != 0:
@@ -189,7 +164,7 @@ cdef int cmd_hincrby(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         return CALL_DONE
     if e != NULL:
         entry_cell(e, &cell)
-        if hash_get(c.heap, &cell, argv[2].p, argv[2].n, known_hash(&argv[2]), &value, scratch) and not number_parse_i64(
+        if hash_get(c.heap, &cell, argv[2].p, argv[2].n, member_hash(&argv[2]), &value, scratch) and not number_parse_i64(
                 value.p, value.n, &now):
             reply_error(r, b"ERR hash value is not an integer")
             return CALL_DONE
@@ -230,7 +205,7 @@ cdef int cmd_hincrbyfloat(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         return CALL_DONE
     if e != NULL:
         entry_cell(e, &cell)
-        if hash_get(c.heap, &cell, argv[2].p, argv[2].n, known_hash(&argv[2]), &value, scratch) and not (
+        if hash_get(c.heap, &cell, argv[2].p, argv[2].n, member_hash(&argv[2]), &value, scratch) and not (
                 number_parse_long_double(value.p, value.n, &now)):
             reply_error(r, b"ERR hash value is not a float")
             return CALL_DONE
@@ -269,9 +244,9 @@ cdef int cmd_hdel(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         return CALL_DONE
     entry_cell(e, &cell)
     for i in range(2, argc):
-        if (i - 2) % PREFETCH == 0:
-            prefetch_fields(c, &cell, &argv[i], argc - i, 1)
-        done = hash_remove(c.heap, &cell, argv[i].p, argv[i].n, known_hash(&argv[i]))
+        if (i - 2) % MEMBERS_AHEAD == 0:
+            members_prefetch(c, table_of(&cell), &argv[i], argc - i, 1)
+        done = hash_remove(c.heap, &cell, argv[i].p, argv[i].n, member_hash(&argv[i]))
         if done < 0:
             break
         removed += done
@@ -284,7 +259,7 @@ cdef int cmd_hdel(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
             keyspace_delete(c, c.db, &argv[1])
             changed_n(c, c.db, &argv[1], EVENT_GENERIC, b"del", 0)
         if done < 0:
-            told_so_far(c, argv, i)
+            propagate_so_far(c, argv, i)
     if done < 0:
         reply_oom(r)
     else:
@@ -304,7 +279,7 @@ cdef int cmd_hget(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         return CALL_DONE
     if e != NULL:
         entry_cell(e, &cell)
-        if hash_get(c.heap, &cell, argv[2].p, argv[2].n, known_hash(&argv[2]), &value, scratch):
+        if hash_get(c.heap, &cell, argv[2].p, argv[2].n, member_hash(&argv[2]), &value, scratch):
             reply_slice(r, &value)
             return CALL_DONE
     reply_nil(r)
@@ -327,9 +302,9 @@ cdef int cmd_hmget(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         if e == NULL:
             reply_nil(r)
             continue
-        if (i - 2) % PREFETCH == 0:
-            prefetch_fields(c, &cell, &argv[i], argc - i, 1)
-        if hash_get(c.heap, &cell, argv[i].p, argv[i].n, known_hash(&argv[i]), &value, scratch):
+        if (i - 2) % MEMBERS_AHEAD == 0:
+            members_prefetch(c, table_of(&cell), &argv[i], argc - i, 1)
+        if hash_get(c.heap, &cell, argv[i].p, argv[i].n, member_hash(&argv[i]), &value, scratch):
             reply_slice(r, &value)
         else:
             reply_nil(r)
@@ -378,17 +353,7 @@ cdef int cmd_hvals(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
 
 
 cdef int cmd_hlen(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef bint wrong = False
-    cdef Entry* e = lookup_read_type(c, &argv[1], TYPE_HASH, r, &wrong)
-    cdef Cell cell
-    if wrong:
-        return CALL_DONE
-    if e == NULL:
-        reply_int(r, 0)
-        return CALL_DONE
-    entry_cell(e, &cell)
-    reply_int(r, <int64_t>hash_length(&cell))
-    return CALL_DONE
+    return collection_length(c, argv, r, TYPE_HASH, hash_length)
 
 
 cdef int cmd_hstrlen(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
@@ -402,7 +367,7 @@ cdef int cmd_hstrlen(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     value.n = 0
     if e != NULL:
         entry_cell(e, &cell)
-        if not hash_get(c.heap, &cell, argv[2].p, argv[2].n, known_hash(&argv[2]), &value, scratch):
+        if not hash_get(c.heap, &cell, argv[2].p, argv[2].n, member_hash(&argv[2]), &value, scratch):
             value.n = 0
     reply_int(r, <int64_t>value.n)
     return CALL_DONE
@@ -420,7 +385,7 @@ cdef int cmd_hexists(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         reply_int(r, 0)
         return CALL_DONE
     entry_cell(e, &cell)
-    reply_int(r, hash_get(c.heap, &cell, argv[2].p, argv[2].n, known_hash(&argv[2]), &value, scratch))
+    reply_int(r, hash_get(c.heap, &cell, argv[2].p, argv[2].n, member_hash(&argv[2]), &value, scratch))
     return CALL_DONE
 
 

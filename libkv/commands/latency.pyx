@@ -7,6 +7,7 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memset, strlen
 
+from libkv.engine.durability cimport durability_of
 from libkv.engine.latency cimport (
     LATENCY_LEVELS, LATENCY_SPIKES, Histogram, LatencyEvent, Spike, latency_event, latency_levels, latency_of,
     latency_reset, latency_total,
@@ -45,10 +46,17 @@ cdef int spikes_of(LatencyEvent* e, Spike* out) noexcept nogil:
     return n
 
 
+cdef void collect(Ctx* c) noexcept nogil:
+    """What the disk has taken long for is known to those who wait for it first."""
+    if c.kv.journal != NULL:
+        durability_of(c.kv).spikes(c.kv)
+
+
 cdef int cmd_latency_latest(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef LatencyEvent* e
     cdef Spike* last
     cdef int i
+    collect(c)
     reply_array(r, latency_of(c.kv).n_events)
     for i in range(latency_of(c.kv).n_events):
         e = latency_of(c.kv).events[i]
@@ -62,10 +70,13 @@ cdef int cmd_latency_latest(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogi
 
 
 cdef int cmd_latency_history(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef LatencyEvent* e = latency_event(c.kv, argv[2].p, argv[2].n)
+    cdef LatencyEvent* e
     cdef Spike[LATENCY_SPIKES] spikes
-    cdef int n = spikes_of(e, spikes) if e != NULL else 0
+    cdef int n
     cdef int i
+    collect(c)
+    e = latency_event(c.kv, argv[2].p, argv[2].n)
+    n = spikes_of(e, spikes) if e != NULL else 0
     reply_array(r, n)
     for i in range(n):
         reply_array(r, 2)
@@ -77,6 +88,7 @@ cdef int cmd_latency_history(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nog
 cdef int cmd_latency_reset(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef int64_t n = 0
     cdef int i
+    collect(c)
     if argc == 2:
         n = latency_reset(c.kv, NULL, 0)
     for i in range(2, argc):
@@ -135,7 +147,7 @@ cdef void graph_ages(const Spike* spikes, int n, int64_t now, Buffer* out) noexc
 
 
 cdef int cmd_latency_graph(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef LatencyEvent* e = latency_event(c.kv, argv[2].p, argv[2].n)
+    cdef LatencyEvent* e
     cdef Spike[LATENCY_SPIKES] spikes
     cdef char[256] head
     cdef Buffer text
@@ -143,6 +155,8 @@ cdef int cmd_latency_graph(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil
     cdef int64_t high = 0
     cdef int n
     cdef int i
+    collect(c)
+    e = latency_event(c.kv, argv[2].p, argv[2].n)
     if e == NULL:
         reply_errorf(r, b"ERR No samples available for event '%.*s'", argv[2].p, argv[2].n)
         return CALL_DONE
@@ -269,6 +283,7 @@ cdef int cmd_latency_doctor(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogi
     cdef Buffer out
     cdef int i
     buffer_init(&out)
+    collect(c)
     if latency_of(c.kv).n_events == 0:
         if c.kv.settings.latency_monitor_threshold == 0:
             text = b"The latency monitor is off: CONFIG SET latency-monitor-threshold <milliseconds> starts it.\n"

@@ -50,43 +50,47 @@ cdef bint pop_key(Ctx* c, Arg* key, bint front, Reply* r) noexcept nogil:
     return True
 
 
-cdef int pop_waiting(Ctx* c, Arg* argv, int argc, Reply* r, bint front) noexcept nogil:
+cdef int take_or_wait(Ctx* c, Arg* argv, int argc, Arg* keys, int n_keys, Arg* timeout, int type, take_fn take, void* how,
+                      Reply* r) noexcept nogil:
     cdef int64_t ms = 0
     cdef int i
-    if not arg_timeout(&argv[argc - 1], True, &ms, r):
+    if not arg_timeout(timeout, True, &ms, r):
         return CALL_DONE
     if c.ready_key != NULL:
-        if pop_key(c, c.ready_key, front, r):
+        if take(c, c.ready_key, how, r):
             return CALL_DONE
     else:
-        for i in range(1, argc - 1):
-            if pop_key(c, &argv[i], front, r):
+        for i in range(n_keys):
+            if take(c, &keys[i], how, r):
                 return CALL_DONE
-    return block_on_keys(c, argv, argc, &argv[1], argc - 2, TYPE_LIST, ms, LATE_NIL_ARRAY, False, r)
+    return block_on_keys(c, argv, argc, keys, n_keys, type, ms, LATE_NIL_ARRAY, False, r)
+
+
+cdef bint take_front(Ctx* c, Arg* key, void* how, Reply* r) noexcept nogil:
+    return pop_key(c, key, True, r)
+
+
+cdef bint take_back(Ctx* c, Arg* key, void* how, Reply* r) noexcept nogil:
+    return pop_key(c, key, False, r)
+
+
+cdef bint take_several(Ctx* c, Arg* key, void* how, Reply* r) noexcept nogil:
+    return list_mpop_key(c, key, <ListPop*>how, r)
 
 
 cdef int cmd_blpop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    return pop_waiting(c, argv, argc, r, True)
+    return take_or_wait(c, argv, argc, &argv[1], argc - 2, &argv[argc - 1], TYPE_LIST, take_front, NULL, r)
 
 
 cdef int cmd_brpop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    return pop_waiting(c, argv, argc, r, False)
+    return take_or_wait(c, argv, argc, &argv[1], argc - 2, &argv[argc - 1], TYPE_LIST, take_back, NULL, r)
 
 
 cdef int cmd_blmpop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef ListPop o
-    cdef int64_t ms = 0
-    cdef int i
-    if not list_mpop_options(argv, argc, 2, &o, r) or not arg_timeout(&argv[1], True, &ms, r):
+    if not list_mpop_options(argv, argc, 2, &o, r):
         return CALL_DONE
-    if c.ready_key != NULL:
-        if list_mpop_key(c, c.ready_key, &o, r):
-            return CALL_DONE
-    else:
-        for i in range(o.n_keys):
-            if list_mpop_key(c, &o.keys[i], &o, r):
-                return CALL_DONE
-    return block_on_keys(c, argv, argc, o.keys, o.n_keys, TYPE_LIST, ms, LATE_NIL_ARRAY, False, r)
+    return take_or_wait(c, argv, argc, o.keys, o.n_keys, &argv[1], TYPE_LIST, take_several, &o, r)
 
 
 cdef int cmd_blmove(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:

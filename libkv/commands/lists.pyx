@@ -3,6 +3,7 @@ are commands/list_ends."""
 
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint64_t
 
+from libkv.commands.collections cimport collection_length
 from libkv.commands.list_ends cimport list_fill, list_removed, reply_element, reply_elements
 from libkv.engine.args cimport arg_int, arg_is, arg_range
 from libkv.engine.entry cimport Entry, entry_cell, entry_set_cell
@@ -22,17 +23,7 @@ from libkv.structures.packed cimport Needle, packed_needle
 # ---- reading
 
 cdef int cmd_llen(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef bint wrong = False
-    cdef Entry* e = lookup_read_type(c, &argv[1], TYPE_LIST, r, &wrong)
-    cdef Cell cell
-    if wrong:
-        return CALL_DONE
-    if e == NULL:
-        reply_int(r, 0)
-        return CALL_DONE
-    entry_cell(e, &cell)
-    reply_int(r, <int64_t>list_length(&cell))
-    return CALL_DONE
+    return collection_length(c, argv, r, TYPE_LIST, list_length)
 
 
 cdef int cmd_lindex(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:

@@ -15,7 +15,9 @@ from libkv.persistence.saves cimport save_background, save_now
 cdef int cmd_save(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     if durable_of(c.kv).saving:
         reply_error(r, b"ERR Background save already in progress")
-    elif save_now(c.kv) == 0:
+        return CALL_DONE
+    durable_of(c.kv).saves += 1
+    if save_now(c.kv) == 0:
         reply_ok(r)
     else:
         reply_error(r, b"ERR")

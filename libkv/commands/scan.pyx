@@ -84,13 +84,14 @@ cdef int cmd_keys(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef size_t n
     cdef int64_t kept = 0
     cdef size_t mark = reply_later(r)
+    cdef bint all = argv[1].n == 1 and argv[1].p[0] == b"*"     # the empty key, too
     table_iter(&it, &c.db.keys)
     while True:
         e = <Entry*>table_next(&it)
         if e == NULL:
             break
         k = entry_key(e, &n)
-        if glob_match(argv[1].p, argv[1].n, k, n, False) and not past_its_time(c, e):
+        if (all or glob_match(argv[1].p, argv[1].n, k, n, False)) and not past_its_time(c, e):
             reply_bulk(r, k, n)
             kept += 1
     reply_later_array(r, mark, kept)

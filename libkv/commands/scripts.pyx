@@ -9,7 +9,7 @@ from libkv.engine.args cimport arg_is
 from libkv.engine.registry cimport registry_bind
 from libkv.engine.reply cimport reply_array, reply_bulk, reply_error, reply_help, reply_int, reply_ok, reply_oom
 from libkv.engine.types cimport CALL_DONE, Arg, Ctx, Reply
-from libkv.scripting.run cimport run_allowed, run_busy, run_execute, run_keys, run_kill
+from libkv.scripting.run cimport run_allowed, run_busy, run_execute, run_kill, run_words
 from libkv.scripting.script_engine cimport script_find, script_load, scripting_of, scripts_flush
 from libkv.scripting.vm cimport VM_SCRIPTS, Run, Script, Scripting
 from libkv.structures.sha1 cimport SHA1_BYTES, sha1_hex, sha1_of
@@ -41,11 +41,10 @@ cdef int evaluate(Ctx* c, Arg* argv, int argc, Reply* r, bint by_sha, bint reado
     cdef Scripting* s
     cdef Script* script
     cdef Run run
-    cdef int n_keys
     if by_sha and not sha_given(&argv[1], sha):
         reply_error(r, NO_SCRIPT)
         return CALL_DONE
-    if not run_keys(argv, argc, b"ERR value is not an integer or out of range", &n_keys, r):
+    if not run_words(&run, argv, argc, b"ERR value is not an integer or out of range", r):
         return CALL_DONE
     s = scripting_of(c.kv)
     if s == NULL:
@@ -66,12 +65,6 @@ cdef int evaluate(Ctx* c, Arg* argv, int argc, Reply* r, bint by_sha, bint reado
     run.name = sha
     run.name_n = SHA_HEX
     run.function_ref = script.ref
-    run.keys = argv + 3
-    run.n_keys = n_keys
-    run.args = argv + 3 + n_keys
-    run.n_args = argc - 3 - n_keys
-    run.argv = argv
-    run.argc = argc
     run_execute(c, s.scripts_vm, &run, script.flags, readonly, r)
     return CALL_DONE
 

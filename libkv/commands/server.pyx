@@ -28,6 +28,7 @@ from libkv.engine.types cimport (
 )
 from libkv.engine.tracking cimport tracking_flushed
 from libkv.engine.watch cimport watch_touch_all
+from libkv.persistence.saves cimport save_flushed
 from libkv.persistence.shutdown cimport shutdown_prepare
 from libkv.scripting.script_engine cimport ScriptFigures, scripting_figures
 from libkv.structures.cell cimport Cell
@@ -97,6 +98,7 @@ cdef int cmd_flushall(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     for i in range(c.kv.n_dbs):
         flush(c, &c.kv.dbs[i], now)
     tracking_flushed(c.kv)
+    save_flushed(c.kv)
     propagate(c, c.db, argc, argv)
     reply_ok(r)
     return CALL_DONE

@@ -4,6 +4,7 @@ commands/set_draw; intersections, unions and differences are commands/set_algebr
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 
+from libkv.commands.collections cimport MEMBERS_AHEAD, collection_length, member_hash, members_prefetch
 from libkv.engine.args cimport ScanOptions, arg_cursor, arg_scan, glob_match
 from libkv.engine.changes cimport changes_tell_new
 from libkv.engine.entry cimport entry_cell, entry_set_cell
@@ -18,16 +19,19 @@ from libkv.structures.buffer cimport buffer_insert
 from libkv.structures.cell cimport SET_TABLE
 from libkv.structures.number cimport number_print_u64
 from libkv.structures.set cimport (
-    set_add, set_contains, set_copy, set_free, set_length, set_new, set_prefetch, set_prefetch_member,
-    set_remove, set_scan,
+    set_add, set_contains, set_copy, set_free, set_length, set_new, set_remove, set_scan,
 )
+from libkv.structures.table cimport Table
 
 cdef enum:
     SET_NEW_INLINE = 64           # bytes of SADD's bit map that are on the stack
-    SET_PREFETCH_AHEAD = 16               # members whose places are fetched ahead
 
 
 # ---- shared
+
+cdef inline Table* set_table_of(Cell* cell) noexcept nogil:
+    return <Table*>cell.ptr if cell.layout == SET_TABLE else NULL
+
 
 cdef void set_removed(Ctx* c, Arg* key, Entry* e, Cell* cell, const char* event, uint64_t n) noexcept nogil:
     """Tells that n members went, and deletes the key with the last one."""
@@ -36,23 +40,6 @@ cdef void set_removed(Ctx* c, Arg* key, Entry* e, Cell* cell, const char* event,
     if set_length(cell) == 0:
         keyspace_delete(c, c.db, key)
         changed_n(c, c.db, key, EVENT_GENERIC, b"del", 0)
-
-
-cdef void set_prefetch_members(Ctx* c, Cell* cell, Arg* argv, int n) noexcept nogil:
-    """Asks for the places of up to SET_PREFETCH_AHEAD members of a large set."""
-    cdef int i
-    if cell.layout != SET_TABLE or n < 2:
-        return
-    if n > SET_PREFETCH_AHEAD:
-        n = SET_PREFETCH_AHEAD
-    for i in range(n):
-        set_prefetch(cell, arg_hash(c.heap, &argv[i]))
-    for i in range(n):
-        set_prefetch_member(cell, argv[i].hash)
-
-
-cdef inline uint64_t arg_known_hash(Arg* a) noexcept nogil:
-    return a.hash if a.hashed else 0
 
 
 # ---- adding and removing
@@ -84,9 +71,9 @@ cdef int64_t set_add_members(Ctx* c, Cell* cell, Arg* argv, int n, uint8_t* new)
     cdef int result
     cdef int i
     for i in range(n):
-        if i % SET_PREFETCH_AHEAD == 0:
-            set_prefetch_members(c, cell, &argv[i], n - i)
-        result = set_add(c.heap, cell, argv[i].p, argv[i].n, arg_known_hash(&argv[i]), set_max_ints(c))
+        if i % MEMBERS_AHEAD == 0:
+            members_prefetch(c, set_table_of(cell), &argv[i], n - i, 1)
+        result = set_add(c.heap, cell, argv[i].p, argv[i].n, member_hash(&argv[i]), set_max_ints(c))
         if result < 0:
             return -1
         if result:
@@ -114,7 +101,7 @@ cdef int64_t set_add_several(Ctx* c, Cell* cell, Arg* argv, int n) noexcept nogi
         if added < 0 and original.layout == SET_TABLE:
             for i in range(n):          # removing from a table can't fail
                 if new[i >> 3] & (1 << (i & 7)):
-                    set_remove(c.heap, cell, argv[i].p, argv[i].n, arg_known_hash(&argv[i]))
+                    set_remove(c.heap, cell, argv[i].p, argv[i].n, member_hash(&argv[i]))
         set_several_end(c, cell, &original, added >= 0)
     if new != space:
         heap_free(c.heap, new, bytes)
@@ -134,7 +121,7 @@ cdef int cmd_sadd(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         reply_oom(r)
         return CALL_DONE
     if argc == 3:
-        added = set_add(c.heap, &cell, argv[2].p, argv[2].n, arg_known_hash(&argv[2]), set_max_ints(c))
+        added = set_add(c.heap, &cell, argv[2].p, argv[2].n, member_hash(&argv[2]), set_max_ints(c))
     else:
         added = set_add_several(c, &cell, &argv[2], argc - 2)
     if e != NULL:
@@ -157,9 +144,9 @@ cdef int64_t set_remove_members(Ctx* c, Cell* cell, Arg* argv, int n) noexcept n
     cdef int result
     cdef int i
     for i in range(n):
-        if i % SET_PREFETCH_AHEAD == 0:
-            set_prefetch_members(c, cell, &argv[i], n - i)
-        result = set_remove(c.heap, cell, argv[i].p, argv[i].n, arg_known_hash(&argv[i]))
+        if i % MEMBERS_AHEAD == 0:
+            members_prefetch(c, set_table_of(cell), &argv[i], n - i, 1)
+        result = set_remove(c.heap, cell, argv[i].p, argv[i].n, member_hash(&argv[i]))
         if result < 0:
             return -1
         removed += result
@@ -203,12 +190,12 @@ cdef int set_add_to(Ctx* c, Entry* to, Arg* key, Arg* member) noexcept nogil:
     cdef int added
     if to != NULL:
         entry_cell(to, &cell)
-        added = set_add(c.heap, &cell, member.p, member.n, arg_known_hash(member), set_max_ints(c))
+        added = set_add(c.heap, &cell, member.p, member.n, member_hash(member), set_max_ints(c))
         entry_set_cell(to, &cell)       # also after a failure: it may have been converted
         return added
     if set_new(c.heap, &cell, member.p, member.n) != 0:
         return -1
-    if (set_add(c.heap, &cell, member.p, member.n, arg_known_hash(member), set_max_ints(c)) < 0
+    if (set_add(c.heap, &cell, member.p, member.n, member_hash(member), set_max_ints(c)) < 0
             or keyspace_add(c, c.db, key, TYPE_SET, &cell) == NULL):
         set_free(c.heap, &cell)
         return -1
@@ -272,7 +259,7 @@ cdef int cmd_sismember(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         reply_int(r, 0)
         return CALL_DONE
     entry_cell(e, &cell)
-    reply_int(r, set_contains(c.heap, &cell, argv[2].p, argv[2].n, arg_known_hash(&argv[2])))
+    reply_int(r, set_contains(c.heap, &cell, argv[2].p, argv[2].n, member_hash(&argv[2])))
     return CALL_DONE
 
 
@@ -290,24 +277,14 @@ cdef int cmd_smismember(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         if e == NULL:
             reply_int(r, 0)
             continue
-        if (i - 2) % SET_PREFETCH_AHEAD == 0:
-            set_prefetch_members(c, &cell, &argv[i], argc - i)
-        reply_int(r, set_contains(c.heap, &cell, argv[i].p, argv[i].n, arg_known_hash(&argv[i])))
+        if (i - 2) % MEMBERS_AHEAD == 0:
+            members_prefetch(c, set_table_of(&cell), &argv[i], argc - i, 1)
+        reply_int(r, set_contains(c.heap, &cell, argv[i].p, argv[i].n, member_hash(&argv[i])))
     return CALL_DONE
 
 
 cdef int cmd_scard(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef bint wrong = False
-    cdef Entry* e = lookup_read_type(c, &argv[1], TYPE_SET, r, &wrong)
-    cdef Cell cell
-    if wrong:
-        return CALL_DONE
-    if e == NULL:
-        reply_int(r, 0)
-        return CALL_DONE
-    entry_cell(e, &cell)
-    reply_int(r, <int64_t>set_length(&cell))
-    return CALL_DONE
+    return collection_length(c, argv, r, TYPE_SET, set_length)
 
 
 cdef struct SetScanPage:        # SSCAN's work on one step

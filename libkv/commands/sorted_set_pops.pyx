@@ -5,15 +5,15 @@ The effect of ZMPOP is a ZPOPMIN or ZPOPMAX of the key that it found, with the c
 
 from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
+from libkv.commands.collections cimport arg_draw
 from libkv.commands.sorted_sets cimport zset_removed
-from libkv.engine.args cimport arg_int, arg_is, arg_range
+from libkv.engine.args cimport arg_is, arg_range
 from libkv.engine.call cimport propagate_arg, propagate_begin, propagate_int, propagating
 from libkv.engine.entry cimport Entry, entry_cell
 from libkv.engine.keyspace cimport lookup_read_type, lookup_write_type
 from libkv.engine.registry cimport registry_bind
 from libkv.engine.reply cimport (
-    reply_array, reply_bulk, reply_double, reply_error, reply_later, reply_nil, reply_nil_array, reply_oom, reply_slice,
-    reply_syntax,
+    reply_array, reply_bulk, reply_double, reply_later, reply_nil, reply_nil_array, reply_oom, reply_slice, reply_syntax,
 )
 from libkv.engine.types cimport CALL_DONE, TYPE_ZSET, Arg, Ctx, Reply
 from libkv.structures.cell cimport ZSET_TREE, Cell, Slice
@@ -294,16 +294,7 @@ cdef int cmd_zrandmember(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef double score
     cdef char scratch[ZSET_SCRATCH]
     if argc >= 3:
-        if not arg_int(&argv[2], &count, r):
-            return CALL_DONE
-        if count < -INT64_MAX:
-            reply_error(r, b"ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
-            return CALL_DONE
-        if argc > 4 or (argc == 4 and not arg_is(&argv[3], b"withscores", 10)):
-            reply_syntax(r)
-            return CALL_DONE
-        if argc == 4 and not -(INT64_MAX // 2) <= count <= INT64_MAX // 2:
-            reply_error(r, b"ERR value is out of range")
+        if not arg_draw(argv, argc, b"withscores", 10, &count, r):
             return CALL_DONE
         return draw(c, argv, count, argc == 4, r)
     e = lookup_read_type(c, &argv[1], TYPE_ZSET, r, &wrong)

@@ -14,9 +14,10 @@ from libkv.engine.reply cimport (
 from libkv.engine.types cimport CALL_DONE, TYPE_ZSET, Arg, Ctx, Reply
 from libkv.structures.cell cimport Cell, Slice
 from libkv.structures.zset cimport (
-    ZSET_SCRATCH, LexBound, ScoreRange, ZsetIter, zset_free, zset_iter, zset_length, zset_lex_range, zset_new,
-    zset_new_tree, zset_next, zset_remove_range, zset_score_range,
+    ZSET_SCRATCH, ZsetIter, zset_free, zset_iter, zset_length, zset_new, zset_new_tree, zset_next,
+    zset_remove_range,
 )
+from libkv.structures.zset_ranges cimport LexBound, ScoreRange, zset_lex_range, zset_score_range
 
 cdef enum:
     BY_ANY = 0                  # the command's words say which; rank unless they do

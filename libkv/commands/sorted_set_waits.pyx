@@ -1,51 +1,37 @@
 """Sorted sets that are waited for: BZPOPMIN, BZPOPMAX, BZMPOP (https://redis.io/docs/latest/commands/bzpopmin/); as
 commands/list_waits."""
 
-from libc.stdint cimport int64_t
-
+from libkv.commands.list_waits cimport take_or_wait
 from libkv.commands.sorted_set_pops cimport ZsetPop, zset_mpop_key, zset_mpop_options, zset_pop_key
-from libkv.engine.blocking cimport LATE_NIL_ARRAY, arg_timeout, block_on_keys
 from libkv.engine.registry cimport registry_bind
 from libkv.engine.types cimport CALL_DONE, TYPE_ZSET, Arg, Ctx, Reply
 
 
-cdef int pop_waiting(Ctx* c, Arg* argv, int argc, Reply* r, bint largest) noexcept nogil:
-    cdef int64_t ms = 0
-    cdef int i
-    if not arg_timeout(&argv[argc - 1], True, &ms, r):
-        return CALL_DONE
-    if c.ready_key != NULL:
-        if zset_pop_key(c, c.ready_key, largest, r):
-            return CALL_DONE
-    else:
-        for i in range(1, argc - 1):
-            if zset_pop_key(c, &argv[i], largest, r):
-                return CALL_DONE
-    return block_on_keys(c, argv, argc, &argv[1], argc - 2, TYPE_ZSET, ms, LATE_NIL_ARRAY, False, r)
+cdef bint take_smallest(Ctx* c, Arg* key, void* how, Reply* r) noexcept nogil:
+    return zset_pop_key(c, key, False, r)
+
+
+cdef bint take_largest(Ctx* c, Arg* key, void* how, Reply* r) noexcept nogil:
+    return zset_pop_key(c, key, True, r)
+
+
+cdef bint take_members(Ctx* c, Arg* key, void* how, Reply* r) noexcept nogil:
+    return zset_mpop_key(c, key, <ZsetPop*>how, r)
 
 
 cdef int cmd_bzpopmin(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    return pop_waiting(c, argv, argc, r, False)
+    return take_or_wait(c, argv, argc, &argv[1], argc - 2, &argv[argc - 1], TYPE_ZSET, take_smallest, NULL, r)
 
 
 cdef int cmd_bzpopmax(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    return pop_waiting(c, argv, argc, r, True)
+    return take_or_wait(c, argv, argc, &argv[1], argc - 2, &argv[argc - 1], TYPE_ZSET, take_largest, NULL, r)
 
 
 cdef int cmd_bzmpop(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     cdef ZsetPop o
-    cdef int64_t ms = 0
-    cdef int i
-    if not zset_mpop_options(argv, argc, 2, &o, r) or not arg_timeout(&argv[1], True, &ms, r):
+    if not zset_mpop_options(argv, argc, 2, &o, r):
         return CALL_DONE
-    if c.ready_key != NULL:
-        if zset_mpop_key(c, c.ready_key, &o, r):
-            return CALL_DONE
-    else:
-        for i in range(o.n_keys):
-            if zset_mpop_key(c, &o.keys[i], &o, r):
-                return CALL_DONE
-    return block_on_keys(c, argv, argc, o.keys, o.n_keys, TYPE_ZSET, ms, LATE_NIL_ARRAY, False, r)
+    return take_or_wait(c, argv, argc, o.keys, o.n_keys, &argv[1], TYPE_ZSET, take_members, &o, r)
 
 
 registry_bind("bzpopmin", cmd_bzpopmin)

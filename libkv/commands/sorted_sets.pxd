@@ -5,7 +5,8 @@ from libc.stdint cimport int64_t, uint64_t
 from libkv.engine.entry cimport Entry
 from libkv.engine.types cimport Arg, Ctx, Reply
 from libkv.structures.cell cimport Cell, Slice
-from libkv.structures.zset cimport LexBound, ScoreRange, zset_add
+from libkv.structures.zset cimport zset_add
+from libkv.structures.zset_ranges cimport LexBound, ScoreRange
 
 cdef void zset_removed(Ctx* c, Arg* key, Entry* e, Cell* cell, const char* event, uint64_t n) noexcept nogil
     # writes the cell back, tells that n > 0 members went, and deletes the key with the last one
@@ -16,9 +17,6 @@ cdef int cmd_zadd(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil
 # a range's two bounds; False: Redis's error is replied
 cdef bint arg_score_range(Arg* low, Arg* high, ScoreRange* range, Reply* r) noexcept nogil
 cdef bint arg_lex_range(Arg* low, Arg* high, LexBound* a, LexBound* b, Reply* r) noexcept nogil
-
-cdef inline uint64_t known_hash(Arg* a) noexcept nogil:
-    return a.hash if a.hashed else 0
 
 cdef inline int zset_put(Ctx* c, Cell* cell, double* score, const char* p, size_t n, uint64_t hash, int flags) noexcept nogil:
     """zset_add with the store's limits of a flat buffer."""

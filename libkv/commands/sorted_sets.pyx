@@ -5,12 +5,14 @@ commands/sorted_set_algebra.  A command that changes several members and runs ou
 it has done, tells that as its effect, and replies the error.
 """
 
+from libkv.commands.collections cimport (
+    MEMBERS_AHEAD, collection_length, member_hash, members_prefetch, propagate_so_far,
+)
 from libkv.commands.scan_page cimport ScanPage, scan_page_close, scan_page_full, scan_page_open, scan_page_takes
 from libkv.engine.args cimport arg_double, arg_is
-from libkv.engine.call cimport propagate_arg, propagate_begin, propagating
 from libkv.engine.entry cimport entry_cell, entry_set_cell
 from libkv.engine.keyspace cimport (
-    arg_hash, changed, changed_n, keyspace_add, keyspace_delete, keyspace_put, lookup_read_type, lookup_write_type,
+    changed, changed_n, keyspace_add, keyspace_delete, keyspace_put, lookup_read_type, lookup_write_type,
 )
 from libkv.engine.registry cimport registry_bind
 from libkv.engine.reply cimport (
@@ -20,19 +22,23 @@ from libkv.engine.types cimport CALL_DONE, EVENT_GENERIC, EVENT_ZSET, TYPE_ZSET
 from libkv.structures.alloc cimport LIKELY
 from libkv.structures.cell cimport ZSET_TREE
 from libkv.structures.number cimport NUMBER_DOUBLE, number_parse_bound, number_print_double
+from libkv.structures.table cimport Table
 from libkv.structures.zset cimport (
-    LEX_CLOSED, LEX_HIGHEST, LEX_LOWEST, LEX_OPEN, ZSET_ADDED, ZSET_GT, ZSET_INCR, ZSET_LT, ZSET_NAN, ZSET_NX, ZSET_REFUSED,
-    ZSET_UPDATED, ZSET_XX, zset_free, zset_length, zset_new, zset_prefetch, zset_prefetch_item, zset_rank,
-    zset_remove, zset_scan, zset_score,
+    ZSET_ADDED, ZSET_GT, ZSET_INCR, ZSET_LT, ZSET_NAN, ZSET_NX, ZSET_REFUSED, ZSET_UPDATED, ZSET_XX, Zset,
+    zset_free, zset_length, zset_new, zset_rank, zset_remove, zset_scan, zset_score,
 )
 from libkv.structures.zset_flat cimport zset_flat_text
+from libkv.structures.zset_ranges cimport LEX_CLOSED, LEX_HIGHEST, LEX_LOWEST, LEX_OPEN
 
 cdef enum:
-    PREFETCH = 16               # members whose places are fetched ahead
     ADD_CH = 32                 # ZADD's CH, beside the structure's flags
 
 
 # ---- shared
+
+cdef inline Table* table_of(Cell* cell) noexcept nogil:
+    return &(<Zset*>cell.ptr).members if cell.layout == ZSET_TREE else NULL
+
 
 cdef void zset_removed(Ctx* c, Arg* key, Entry* e, Cell* cell, const char* event, uint64_t n) noexcept nogil:
     entry_set_cell(e, cell)
@@ -96,32 +102,6 @@ cdef bint arg_lex_range(Arg* low, Arg* high, LexBound* a, LexBound* b, Reply* r)
         return True
     reply_error(r, b"ERR min or max not valid string range item")
     return False
-
-
-cdef void prefetch_members(Ctx* c, Cell* cell, Arg* argv, int n, int step) noexcept nogil:
-    """Asks for the places of up to PREFETCH members of a large sorted set: argv[0], argv[step], ... below n."""
-    cdef int i = 0
-    if cell.layout != ZSET_TREE or n <= step:
-        return
-    if n > PREFETCH * step:
-        n = PREFETCH * step
-    while i < n:
-        zset_prefetch(cell, arg_hash(c.heap, &argv[i]))
-        i += step
-    i = 0
-    while i < n:
-        zset_prefetch_item(cell, argv[i].hash)
-        i += step
-
-
-cdef void told_so_far(Ctx* c, Arg* argv, int n) noexcept nogil:
-    """The effect of a command that ended before argv[n]."""
-    cdef int i
-    if not propagating(c):
-        return
-    propagate_begin(c, c.db, n)
-    for i in range(n):
-        propagate_arg(c, argv[i].p, argv[i].n)
 
 
 # ---- ZADD and ZINCRBY
@@ -201,11 +181,11 @@ cdef int add(Ctx* c, Arg* argv, int argc, Reply* r, int flags) noexcept nogil:
     i = first
     while i < argc:
         if argc - first > 2:
-            if (i - first) % (2 * PREFETCH) == 0:
-                prefetch_members(c, &cell, &argv[i + 1], argc - i - 1, 2)
+            if (i - first) % (2 * MEMBERS_AHEAD) == 0:
+                members_prefetch(c, table_of(&cell), &argv[i + 1], argc - i - 1, 2)
             if i > first:
                 arg_double(&argv[i], &score, r, NULL)
-        done = zset_put(c, &cell, &score, argv[i + 1].p, argv[i + 1].n, known_hash(&argv[i + 1]), flags & ~ADD_CH)
+        done = zset_put(c, &cell, &score, argv[i + 1].p, argv[i + 1].n, member_hash(&argv[i + 1]), flags & ~ADD_CH)
         if done < 0 or done == ZSET_NAN:
             break
         added += done == ZSET_ADDED
@@ -220,7 +200,7 @@ cdef int add(Ctx* c, Arg* argv, int argc, Reply* r, int flags) noexcept nogil:
     if added or updated:
         changed_n(c, c.db, &argv[1], EVENT_ZSET, b"zincr" if flags & ZSET_INCR else b"zadd", added + updated)
         if done < 0:
-            told_so_far(c, argv, i)
+            propagate_so_far(c, argv, i)
     if done < 0:
         reply_oom(r)
     elif done == ZSET_NAN:
@@ -256,9 +236,9 @@ cdef int cmd_zrem(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         return CALL_DONE
     entry_cell(e, &cell)
     for i in range(2, argc):
-        if (i - 2) % PREFETCH == 0:
-            prefetch_members(c, &cell, &argv[i], argc - i, 1)
-        done = zset_remove(c.heap, &cell, argv[i].p, argv[i].n, known_hash(&argv[i]))
+        if (i - 2) % MEMBERS_AHEAD == 0:
+            members_prefetch(c, table_of(&cell), &argv[i], argc - i, 1)
+        done = zset_remove(c.heap, &cell, argv[i].p, argv[i].n, member_hash(&argv[i]))
         if done < 0:
             break
         removed += done
@@ -267,7 +247,7 @@ cdef int cmd_zrem(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
     if removed:
         zset_removed(c, &argv[1], e, &cell, b"zrem", removed)
         if done < 0:
-            told_so_far(c, argv, i)
+            propagate_so_far(c, argv, i)
     if done < 0:
         reply_oom(r)
     else:
@@ -278,17 +258,7 @@ cdef int cmd_zrem(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
 # ---- asking
 
 cdef int cmd_zcard(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
-    cdef bint wrong = False
-    cdef Entry* e = lookup_read_type(c, &argv[1], TYPE_ZSET, r, &wrong)
-    cdef Cell cell
-    if wrong:
-        return CALL_DONE
-    if e == NULL:
-        reply_int(r, 0)
-        return CALL_DONE
-    entry_cell(e, &cell)
-    reply_int(r, <int64_t>zset_length(&cell))
-    return CALL_DONE
+    return collection_length(c, argv, r, TYPE_ZSET, zset_length)
 
 
 cdef int cmd_zscore(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
@@ -300,7 +270,7 @@ cdef int cmd_zscore(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         return CALL_DONE
     if e != NULL:
         entry_cell(e, &cell)
-        if zset_score(c.heap, &cell, argv[2].p, argv[2].n, known_hash(&argv[2]), &score):
+        if zset_score(c.heap, &cell, argv[2].p, argv[2].n, member_hash(&argv[2]), &score):
             reply_double(r, score)
             return CALL_DONE
     reply_nil(r)
@@ -322,9 +292,9 @@ cdef int cmd_zmscore(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil:
         if e == NULL:
             reply_nil(r)
             continue
-        if (i - 2) % PREFETCH == 0:
-            prefetch_members(c, &cell, &argv[i], argc - i, 1)
-        if zset_score(c.heap, &cell, argv[i].p, argv[i].n, known_hash(&argv[i]), &score):
+        if (i - 2) % MEMBERS_AHEAD == 0:
+            members_prefetch(c, table_of(&cell), &argv[i], argc - i, 1)
+        if zset_score(c.heap, &cell, argv[i].p, argv[i].n, member_hash(&argv[i]), &score):
             reply_double(r, score)
         else:
             reply_nil(r)
@@ -340,7 +310,7 @@ cdef int rank_of(Ctx* c, Arg* argv, Reply* r, bint backwards) noexcept nogil:
         return CALL_DONE
     if e != NULL:
         entry_cell(e, &cell)
-        if zset_rank(c.heap, &cell, argv[2].p, argv[2].n, known_hash(&argv[2]), backwards, &rank):
+        if zset_rank(c.heap, &cell, argv[2].p, argv[2].n, member_hash(&argv[2]), backwards, &rank):
             reply_int(r, <int64_t>rank)
             return CALL_DONE
     reply_nil(r)

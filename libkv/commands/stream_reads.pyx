@@ -19,10 +19,10 @@ from libkv.engine.entry cimport Entry, entry_cell, entry_type
 from libkv.engine.keyspace cimport lookup_quiet
 from libkv.engine.registry cimport registry_bind
 from libkv.engine.reply cimport (
-    reply_array, reply_bulk, reply_error, reply_later, reply_later_array, reply_later_map, reply_nil_array, reply_oom,
-    reply_syntax,
+    reply_array, reply_bulk, reply_error, reply_errorf, reply_later, reply_later_array, reply_later_map, reply_nil_array,
+    reply_oom, reply_syntax,
 )
-from libkv.engine.types cimport CALL_BLOCK, CALL_DONE, TYPE_STREAM, Arg, Ctx, Reply
+from libkv.engine.types cimport CALL_BLOCK, CALL_DONE, S_SCRIPT, TYPE_STREAM, Arg, Ctx, Reply
 from libkv.structures.alloc cimport heap_alloc, heap_free
 from libkv.structures.cell cimport Cell
 from libkv.structures.ids cimport IdsIter, StreamId, ids_at, ids_compare, ids_from, ids_next
@@ -61,6 +61,9 @@ cdef bint read_args(Ctx* c, Arg* argv, int argc, bint grouped, ReadArgs* o, Repl
     o.first = 0
     while i < argc and o.first == 0:
         if i + 1 < argc and arg_is(&argv[i], b"block", 5):
+            if c.session.flags & S_SCRIPT:
+                reply_errorf(r, b"ERR %.*s command is not allowed with BLOCK option from scripts", argv[0].p, argv[0].n)
+                return False
             i += 1
             if not arg_timeout(&argv[i], False, &o.timeout, r):
                 return False

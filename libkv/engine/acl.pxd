@@ -18,7 +18,6 @@ cdef enum:
     ACL_DENIED_KEY = 2
     ACL_DENIED_AUTH = 3
     ACL_DENIED_CHANNEL = 4
-    HOOK_LIMITED = 1 << 30      # Kv.hooks: a session of the process itself is a user: no short cuts
 
 cdef struct Acl:                # kv.acl
     AclUser* users              # in the order of their names

@@ -21,7 +21,7 @@ from libkv.engine.registry cimport (
     command_of, registry_count,
 )
 from libkv.engine.reply cimport reply_error, reply_errorf
-from libkv.engine.types cimport S_CLOSE_AFTER, S_CLOSE_ASAP, S_EMBEDDED, S_SCRIPT
+from libkv.engine.types cimport HOOK_LIMITED, S_CLOSE_AFTER, S_CLOSE_ASAP, S_EMBEDDED, S_SCRIPT
 from libkv.structures.alloc cimport heap_alloc, heap_free
 from libkv.structures.buffer cimport buffer_add
 from libkv.structures.prefixed cimport prefixed_read
@@ -377,9 +377,6 @@ cdef void keys_free(Kv* kv, Keys* k) noexcept nogil:
 
 
 cdef inline bint matches(AclPattern* p, const char* text, size_t n) noexcept nogil:
-    """As Redis matches: nothing but an empty pattern takes the empty text."""
-    if n == 0:
-        return p.n == 0
     return glob_match(acl_pattern_text(p), p.n, text, n, False)
 
 

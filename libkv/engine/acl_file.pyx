@@ -4,43 +4,22 @@ The form of the file and the words for what is wrong in it are redis-server 7.0.
 never closed is an error, where 7.0.15 crashes.
 """
 
-from libc.errno cimport errno
 from libc.stdio cimport snprintf
-from libc.string cimport memcmp, memcpy, strerror, strlen
+from libc.string cimport memcmp, strerror, strlen
 
+from libkv.disk.files cimport files_exchange, files_join, files_load
 from libkv.engine.acl cimport acl_all_channels, acl_insert, acl_of, acl_replace, acl_default_new, acl_unmatched
 from libkv.engine.acl_describe cimport acl_describe
 from libkv.engine.acl_rules cimport (
     RULE_OK, RULE_UNKNOWN, acl_has_spaces, acl_rule_error, acl_user_free, acl_user_new, acl_user_rule,
 )
 from libkv.engine.config cimport config_id, config_value
+from libkv.engine.durability cimport durability_files
 from libkv.engine.types cimport Arg
-from libkv.structures.buffer cimport buffer_add, buffer_free, buffer_init, buffer_room
-
-cdef extern from "<fcntl.h>" nogil:
-    int open(const char*, int, ...)
-    enum:
-        O_RDONLY
-        O_WRONLY
-        O_CREAT
-        O_TRUNC
-        O_CLOEXEC
-        O_DIRECTORY
+from libkv.structures.buffer cimport buffer_add, buffer_free, buffer_init
 
 cdef extern from "<unistd.h>" nogil:
-    ssize_t read(int, void*, size_t)
-    ssize_t write(int, const void*, size_t)
-    int close(int)
-    int fsync(int)
-    int unlink(const char*)
     int getpid()
-
-cdef extern from "<stdio.h>" nogil:
-    int rename(const char*, const char*)
-
-cdef extern from "<errno.h>" nogil:
-    enum:
-        EINTR
 
 cdef enum:
     PATH_ROOM = 4096
@@ -54,13 +33,9 @@ cdef bint acl_file_named(Kv* kv) noexcept nogil:
     return config_value(kv, ACLFILE).n > 0
 
 
-cdef void file_path(Kv* kv, char* path) noexcept nogil:
+cdef int file_path(Kv* kv, char* path) noexcept nogil:
     """The file's name as it is opened: relative ones are the store's directory's."""
-    cdef const char* name = config_value(kv, ACLFILE).p
-    if name[0] == c"/":
-        snprintf(path, PATH_ROOM, b"%s", name)
-    else:
-        snprintf(path, PATH_ROOM, b"%s/%s", config_value(kv, DIR).p, name)
+    return files_join(path, PATH_ROOM, config_value(kv, DIR).p, config_value(kv, ACLFILE).p)
 
 
 cdef void tell(Buffer* out, const char* text) noexcept nogil:
@@ -83,26 +58,6 @@ cdef void tell_place(Loading* l, const char* after) noexcept nogil:
     snprintf(text, sizeof(text), b":%d", l.line)
     tell(l.errors, text)
     tell(l.errors, after)
-
-
-cdef bint read_file(const char* path, Buffer* out) noexcept nogil:
-    cdef int fd = open(path, O_RDONLY | O_CLOEXEC)
-    cdef char* room
-    cdef ssize_t n = 1
-    if fd < 0:
-        return False
-    while n != 0:
-        room = buffer_room(out, 65536)
-        if room == NULL:
-            break
-        n = read(fd, room, 65536)
-        if n < 0:
-            if errno == EINTR:
-                continue
-            break
-        out.n += n
-    close(fd)
-    return n == 0
 
 
 cdef int split(Loading* l, const char* p, size_t n) noexcept nogil:
@@ -217,15 +172,18 @@ cdef void load_text(Loading* l, const char* p, size_t n) noexcept nogil:
 cdef bint acl_file_load(Kv* kv, Session* by, Buffer* errors) noexcept nogil:
     cdef Loading l
     cdef Buffer text
-    cdef char path[4096]
+    cdef char path[PATH_ROOM]
     cdef AclUser* u
+    cdef int error
     buffer_init(&text)
-    file_path(kv, path)
-    if not read_file(path, &text):
+    error = file_path(kv, path)
+    if error == 0:
+        error = files_load(durability_files(kv), path, &text)
+    if error:
         tell(errors, b"Error loading ACLs, opening file '")
         tell(errors, config_value(kv, ACLFILE).p)
         tell(errors, b"': ")
-        tell(errors, strerror(errno))
+        tell(errors, strerror(-error))
         buffer_free(&text)
         return False
     l.kv = kv
@@ -264,40 +222,11 @@ cdef void named_default(Loading* l, AclUser* standard) noexcept nogil:
 
 # ---- saving
 
-cdef bint write_all(int fd, const char* p, size_t n) noexcept nogil:
-    cdef ssize_t k
-    while n:
-        k = write(fd, p, n)
-        if k < 0 and errno == EINTR:
-            continue
-        if k <= 0:
-            return False
-        p += k
-        n -= k
-    return fsync(fd) == 0
-
-
-cdef void sync_directory(const char* path) noexcept nogil:
-    """So that the new name is on disk, too.  Best effort: the file itself is."""
-    cdef char name[4096]
-    cdef size_t n = strlen(path)
-    cdef int fd
-    memcpy(name, path, n + 1)
-    while n > 1 and name[n - 1] != c"/":
-        n -= 1
-    name[n] = 0
-    fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    if fd >= 0:
-        fsync(fd)
-        close(fd)
-
-
 cdef bint acl_file_save(Kv* kv, Buffer* errors) noexcept nogil:
     cdef AclUser* u = acl_of(kv).users
     cdef Buffer text
-    cdef char path[4096]
-    cdef char temporary[4160]
-    cdef int fd
+    cdef char path[PATH_ROOM]
+    cdef char temporary[PATH_ROOM + 64]
     cdef bint done = False
     buffer_init(&text)
     while u != NULL:
@@ -307,20 +236,10 @@ cdef bint acl_file_save(Kv* kv, Buffer* errors) noexcept nogil:
         acl_describe(u, &text)
         tell(&text, b"\n")
         u = u.next
-    file_path(kv, path)
-    snprintf(temporary, sizeof(temporary), b"%s.tmp-%d", path, getpid())
-    if not text.failed:
-        fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        if fd >= 0:
-            done = write_all(fd, text.p, text.n)
-            close(fd)
-            if done and rename(temporary, path) != 0:
-                done = False
-            if not done:
-                unlink(temporary)
+    if not text.failed and file_path(kv, path) == 0:
+        snprintf(temporary, sizeof(temporary), b"%s.tmp-%d", path, getpid())
+        done = files_exchange(durability_files(kv), path, temporary, text.p, text.n, NULL) == 0
     buffer_free(&text)
-    if done:
-        sync_directory(path)
-    else:
+    if not done:
         tell(errors, b"There was an error trying to save the ACLs. Please check the server logs for more information")
     return done

@@ -131,7 +131,7 @@ cdef const char* class_match(const char* p, const char* end, unsigned char ch, b
 
 cdef bint glob_match(const char* pattern, size_t pattern_n, const char* text, size_t text_n, bint nocase) noexcept nogil:
     """Backtracks to the last star only: a later star takes over from an earlier one, so the work is at most
-    pattern_n * text_n, also for patterns made to be slow."""
+    pattern_n * text_n, also for patterns made to be slow.  As in Redis, only the empty pattern takes the empty text."""
     cdef const char* p = pattern
     cdef const char* p_end = pattern + pattern_n
     cdef const char* t = text
@@ -140,6 +140,8 @@ cdef bint glob_match(const char* pattern, size_t pattern_n, const char* text, si
     cdef const char* star_t = NULL      # what it has not eaten yet
     cdef const char* after
     cdef bint hit
+    if text_n == 0:
+        return pattern_n == 0
     while True:
         if p < p_end and p[0] == b"*":
             while p < p_end and p[0] == b"*":

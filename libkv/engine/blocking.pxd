@@ -17,7 +17,6 @@ from libkv.structures.table cimport Table
 
 cdef enum:
     CALL_PAUSED = 2             # call_command: CLIENT PAUSE is on, nothing was done; the command is to be called again
-    HOOK_PAUSED = 1 << 4        # Kv.hooks: CLIENT PAUSE is on
     # what is replied when the time is over
     LATE_NIL_ARRAY = 0
     LATE_NIL = 1

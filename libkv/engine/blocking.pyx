@@ -28,8 +28,8 @@ from libkv.engine.reply cimport reply_error, reply_nil, reply_nil_array, reply_o
 from libkv.engine.session cimport session_after_reply
 from libkv.engine.slowlog cimport slowlog_add
 from libkv.engine.types cimport (
-    CALL_BLOCK, CALL_DONE, EFFECT_VERBATIM, HOOK_BLOCKED, S_BLOCKED, S_CLOSE_AFTER, S_CLOSE_ASAP, S_DENY_BLOCKING,
-    S_MASTER, S_PAUSED, S_REPLICA, S_RESUME, S_SCRIPT, TYPE_LIST, TYPE_STREAM, TYPE_ZSET,
+    CALL_BLOCK, CALL_DONE, EFFECT_VERBATIM, HOOK_BLOCKED, HOOK_PAUSED, S_BLOCKED, S_CLOSE_AFTER, S_CLOSE_ASAP,
+    S_DENY_BLOCKING, S_MASTER, S_PAUSED, S_REPLICA, S_RESUME, S_SCRIPT, TYPE_LIST, TYPE_STREAM, TYPE_ZSET,
 )
 from libkv.structures.number cimport number_parse_i64, number_parse_long_double
 from libkv.structures.table cimport TableIter, table_init, table_iter, table_next

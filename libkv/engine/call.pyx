@@ -222,12 +222,18 @@ cdef size_t c_length(Arg* a, size_t most) noexcept nogil:
 
 
 cdef void refuse_exec(Ctx* c, Reply* r, size_t mark) noexcept nogil:
-    """A gate has refused EXEC: that is the end of the transaction, and the reason stands behind EXECABORT."""
+    """A gate has refused EXEC: that is the end of the transaction (if there is one), and the reason stands behind
+    EXECABORT; of its first word "-ERR " is left out, of others the "-"."""
     cdef const char* text = b"-EXECABORT Transaction discarded because of: "
+    cdef size_t n = strlen(text)
+    cdef size_t cut
     if not r.out.failed and mark < r.out.n and r.out.p[mark] == c"-":
-        buffer_insert(r.out, mark, text, strlen(text))
-        memmove(r.out.p + mark + strlen(text), r.out.p + mark + strlen(text) + 1, r.out.n - mark - strlen(text) - 1)
-        r.out.n -= 1                    # the reason's own "-"
+        cut = 5 if r.out.n - mark > 5 and memcmp(r.out.p + mark, b"-ERR ", 5) == 0 else 1
+        buffer_insert(r.out, mark, text, n)
+        if r.out.failed:
+            return
+        memmove(r.out.p + mark + n, r.out.p + mark + n + cut, r.out.n - mark - n - cut)
+        r.out.n -= cut
     session_drop_queue(c.session)
     c.session.flags &= ~<uint32_t>(S_MULTI | S_DIRTY_CAS | S_DIRTY_EXEC)
     watch_clear(c.session)
@@ -236,7 +242,7 @@ cdef void refuse_exec(Ctx* c, Reply* r, size_t mark) noexcept nogil:
 cdef int refused(Ctx* c, Command* cmd, Reply* r, size_t mark) noexcept nogil:
     if cmd != NULL:
         c.kv.command_stats[cmd.id].rejected += 1
-    if c.session.flags & S_MULTI and cmd != NULL and named(cmd, b"exec"):
+    if UNLIKELY(cmd != NULL and named(cmd, b"exec")):
         refuse_exec(c, r, mark)
     call_count_error(c.kv, r.out, mark)
     if c.session.flags & S_MULTI:
@@ -441,6 +447,8 @@ cdef void propagate_begin(Ctx* c, Db* db, int argc) noexcept nogil:
     cdef char digits[24]
     cdef int n
     c.effect = EFFECT_REPLACED
+    if not propagating(c):              # a unit that nobody takes would be told with the next one that somebody does
+        return
     if kv.effects_db != db.id:
         kv.effects_db = db.id
         n = number_print_i64(digits, db.id)
@@ -453,6 +461,8 @@ cdef void propagate_begin(Ctx* c, Db* db, int argc) noexcept nogil:
 
 
 cdef void propagate_arg(Ctx* c, const char* p, size_t n) noexcept nogil:
+    if not propagating(c):
+        return
     put_length(&c.kv.unit, b"$", <int64_t>n)
     buffer_add(&c.kv.unit, p, n)
     buffer_add(&c.kv.unit, b"\r\n", 2)

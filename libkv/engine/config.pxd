@@ -83,7 +83,7 @@ cdef struct Change:             # one directive's new value: the words of a line
     int n
 
 # Called after directives with this hook have changed, at most once a CONFIG SET.  NULL: taken; else why it can't be (the
-# old values come back and the hook is called again).  config_complain() formats such a text.
+# old values come back and the hook is called again).
 ctypedef const char* (*config_hook)(Kv* kv, void* owner, int directive) noexcept nogil
 
 cdef enum:
@@ -142,7 +142,6 @@ cdef inline Value* config_value(Kv* kv, int id) noexcept nogil:
 
 # all of them or none; NULL, or Redis's reason ("argument must be ...") and *culprit = the index of the change at fault
 cdef const char* config_apply(Kv* kv, Change* changes, int n, int source, int* culprit) noexcept nogil
-cdef const char* config_complain(Kv* kv, const char* format, int64_t a, int64_t b) noexcept nogil   # two %lld; for hooks
 cdef const char* config_text_set(Kv* kv, const char* name, const char* p, size_t n) noexcept nogil  # from a file, no hooks
 cdef int config_hook_add(Kv* kv, const char* name, config_hook fn, void* owner) noexcept nogil  # 0 or -1
 cdef void config_hook_remove(Kv* kv, void* owner) noexcept nogil

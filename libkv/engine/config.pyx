@@ -8,7 +8,6 @@ Deviation: `dir` does not change the process's working directory, which belongs 
 resolved against its value instead.
 """
 
-from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc, strtoll, strtoull
 from libc.string cimport memcmp, memcpy, memset, strlen
 
@@ -395,12 +394,6 @@ cdef void rerun_hooks(Config* f, Change* changes, int n) noexcept nogil:
         if hook != NULL and not hook_earlier(f, changes, i, hook):
             hook.fn(f.kv, hook.owner, names[changes[i].name].id)
     memcpy(f.error, first, sizeof(first))
-
-
-cdef const char* config_complain(Kv* kv, const char* format, int64_t a, int64_t b) noexcept nogil:
-    cdef Config* f = config_of(kv)
-    snprintf(f.error, sizeof(f.error), format, <long long>a, <long long>b)
-    return f.error
 
 
 cdef const char* config_text_set(Kv* kv, const char* name, const char* p, size_t n) noexcept nogil:

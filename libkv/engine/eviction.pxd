@@ -15,7 +15,6 @@ cdef enum:
     EVICT_OK = 0
     EVICT_RUNNING = 1           # its time is over before enough was freed: the cron goes on
     EVICT_FAIL = 2              # nothing (more) may go
-    S_EVICTED = 1 << 24         # Session.flags: closed because of maxmemory-clients
 
 cdef struct Candidate:
     uint64_t idle               # the larger, the sooner it goes: seconds unused, or 255 less the access counter

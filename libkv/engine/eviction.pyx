@@ -25,7 +25,7 @@ from libkv.engine.settings cimport (
     POLICY_VOLATILE_RANDOM, POLICY_VOLATILE_TTL,
 )
 from libkv.engine.types cimport (
-    EVENT_EVICTED, S_CLOSE_ASAP, S_EMBEDDED, S_MASTER, S_NO_EVICT, S_REPLICA, Arg, Db,
+    EVENT_EVICTED, S_CLOSE_ASAP, S_EMBEDDED, S_EVICTED, S_MASTER, S_NO_EVICT, S_REPLICA, Arg, Db,
 )
 from libkv.structures.alloc cimport heap_alloc, heap_free
 from libkv.structures.order cimport OrderIter, order_at, order_first

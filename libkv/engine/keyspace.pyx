@@ -510,6 +510,15 @@ cdef bint keyspace_delete(Ctx* c, Db* db, Arg* key) noexcept nogil:
     return True
 
 
+cdef void keyspace_flush(Ctx* c, Db* db, bint now) noexcept nogil:
+    doom_entries(c.kv, &db.keys, now)
+    doom_order(c.kv, &db.expires, now)
+    table_init(&db.keys, ENTRY_KEY)
+    order_init(&db.expires, ORDER_BY_POINTER)
+
+
+# ---- expiry
+
 cdef bint expire_if_due(Ctx* c, Db* db, Arg* key, Entry* e) noexcept nogil:
     cdef Arg del_[2]
     if c.replay or c.kv.loading or entry_expire(e) >= c.now or entry_expire(e) < 0:
@@ -585,12 +594,16 @@ cdef bint expire_moved(Ctx* c, Arg* key, Entry* e) noexcept nogil:
     return gone
 
 
-cdef void keyspace_flush(Ctx* c, Db* db, bint now) noexcept nogil:
-    doom_entries(c.kv, &db.keys, now)
-    doom_order(c.kv, &db.expires, now)
-    table_init(&db.keys, ENTRY_KEY)
-    order_init(&db.expires, ORDER_BY_POINTER)
+cdef bint expire_moved_in(Ctx* c, Db* db, Arg* key, Entry* e) noexcept nogil:
+    cdef Db* own = c.db
+    cdef bint gone
+    c.db = db
+    gone = expire_moved(c, key, e)
+    c.db = own
+    return gone
 
+
+# ---- the whole keyspace
 
 cdef Entry* keyspace_random(Ctx* c, Db* db) noexcept nogil:
     cdef Entry* e
@@ -604,17 +617,6 @@ cdef Entry* keyspace_random(Ctx* c, Db* db) noexcept nogil:
         if c.replay or entry_expire(e) >= c.now or not expire_moved_in(c, db, &key, e):
             return e
 
-
-cdef bint expire_moved_in(Ctx* c, Db* db, Arg* key, Entry* e) noexcept nogil:
-    cdef Db* own = c.db
-    cdef bint gone
-    c.db = db
-    gone = expire_moved(c, key, e)
-    c.db = own
-    return gone
-
-
-# ---- the whole keyspace
 
 cdef int keyspace_init(Kv* kv, int n_dbs) noexcept nogil:
     cdef int i

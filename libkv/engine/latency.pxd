@@ -49,6 +49,7 @@ cdef int latency_new(Kv* kv) noexcept nogil             # 0 or -1; kv.n_command_
 cdef void latency_delete(Kv* kv) noexcept nogil
 cdef void latency_add(Kv* kv, const char* event, int64_t ms) noexcept nogil
     # a spike, if the monitor is on and ms reaches latency-monitor-threshold; event: a constant, shorter than LATENCY_NAME
+cdef void latency_add_at(Kv* kv, const char* event, int64_t ms, int64_t when) noexcept nogil    # in that second of Unix time
 cdef void latency_forget_times(Kv* kv) noexcept nogil   # all histograms: CONFIG RESETSTAT
 cdef LatencyEvent* latency_event(Kv* kv, const char* p, size_t n) noexcept nogil    # NULL
 cdef int latency_reset(Kv* kv, const char* p, size_t n) noexcept nogil      # forgets an event (p NULL: all); how many

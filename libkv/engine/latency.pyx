@@ -146,7 +146,11 @@ cdef LatencyEvent* event_new(Latency* all, const char* name) noexcept nogil:
 
 
 cdef void latency_add(Kv* kv, const char* event, int64_t ms) noexcept nogil:
-    cdef int64_t now = clock_wall(kv) // 1000
+    if ms >= kv.settings.latency_monitor_threshold:
+        latency_add_at(kv, event, ms, clock_wall(kv) // 1000)
+
+
+cdef void latency_add_at(Kv* kv, const char* event, int64_t ms, int64_t when) noexcept nogil:
     cdef LatencyEvent* e
     cdef Spike* last
     if kv.settings.latency_monitor_threshold <= 0 or ms < kv.settings.latency_monitor_threshold:
@@ -159,11 +163,11 @@ cdef void latency_add(Kv* kv, const char* event, int64_t ms) noexcept nogil:
     if ms > e.worst:
         e.worst = ms
     last = &e.spikes[(e.next + LATENCY_SPIKES - 1) % LATENCY_SPIKES]
-    if last.when == now:
+    if last.when == when:
         if ms > last.ms:
             last.ms = ms
         return
-    e.spikes[e.next].when = now
+    e.spikes[e.next].when = when
     e.spikes[e.next].ms = ms
     e.next = (e.next + 1) % LATENCY_SPIKES
 

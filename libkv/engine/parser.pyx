@@ -4,8 +4,9 @@ from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
 from libc.string cimport memchr, memset
 
+from libkv.engine.words cimport WORDS_END, WORDS_UNBALANCED, words_next
 from libkv.structures.alloc cimport LIKELY, UNLIKELY
-from libkv.structures.buffer cimport buffer_add, buffer_free, buffer_room
+from libkv.structures.buffer cimport buffer_free, buffer_room
 from libkv.structures.number cimport number_parse_i64
 
 cdef enum:
@@ -183,79 +184,11 @@ cdef size_t parser_expects(Parser* ps) noexcept nogil:
 
 # ---- inline commands
 
-cdef int hex_digit(char ch) noexcept nogil:
-    if 48 <= ch <= 57:
-        return ch - 48
-    ch |= 32
-    if 97 <= ch <= 102:
-        return ch - 87
-    return -1
-
-
-cdef bint is_space(char ch) noexcept nogil:
-    return ch == 32 or 9 <= ch <= 13
-
-
-cdef const char* escaped(const char* p, const char* end, char* out) noexcept nogil:
-    """One byte of a "..." argument, escapes read; returns what follows it."""
-    if p[0] != c"\\" or end - p < 2:
-        out[0] = p[0]
-        return p + 1
-    if p[1] == c"x" and end - p >= 4 and hex_digit(p[2]) >= 0 and hex_digit(p[3]) >= 0:
-        out[0] = <char>(hex_digit(p[2]) * 16 + hex_digit(p[3]))
-        return p + 4
-    if p[1] == c"n":
-        out[0] = 10
-    elif p[1] == c"r":
-        out[0] = 13
-    elif p[1] == c"t":
-        out[0] = 9
-    elif p[1] == c"b":
-        out[0] = 8
-    elif p[1] == c"a":
-        out[0] = 7
-    else:
-        out[0] = p[1]
-    return p + 2
-
-
-cdef const char* inline_arg(Parser* ps, const char* p, const char* end, bint* bad) noexcept nogil:
-    """One argument into ps.line; returns what follows it."""
-    cdef char byte
-    cdef char quote = 0
-    while p < end:
-        if quote:
-            if p[0] == quote:
-                if p + 1 < end and not is_space(p[1]):
-                    bad[0] = True       # a closing quote must end the argument
-                return p + 1
-            if quote == 39 and p[0] == c"\\" and p + 1 < end and p[1] == 39:
-                byte = 39
-                p += 2
-            elif quote == 34:
-                p = escaped(p, end, &byte)
-            else:
-                byte = p[0]
-                p += 1
-            buffer_add(&ps.line, &byte, 1)
-            continue
-        if is_space(p[0]) or p[0] == 0:
-            return p
-        if p[0] == 34 or p[0] == 39:
-            quote = p[0]
-        else:
-            buffer_add(&ps.line, p, 1)
-        p += 1
-    if quote:
-        bad[0] = True
-    return p
-
-
 cdef int inline_next(Parser* ps, const char* base, size_t n, Arg** argv, int* argc) noexcept nogil:
     cdef const char* newline = <const char*>memchr(base, 10, n)
     cdef const char* p = base
     cdef const char* end
-    cdef bint bad = False
+    cdef int found
     cdef int count = 0
     cdef int i
     cdef size_t start
@@ -269,13 +202,11 @@ cdef int inline_next(Parser* ps, const char* base, size_t n, Arg** argv, int* ar
     if buffer_room(&ps.line, 1) == NULL:
         return fail(ps, b"no memory for the arguments")
     while True:
-        while p < end and is_space(p[0]):
-            p += 1
-        if p >= end or p[0] == 0:
-            break
         start = ps.line.n
-        p = inline_arg(ps, p, end, &bad)
-        if bad:
+        found = words_next(&p, end, &ps.line)
+        if found == WORDS_END:
+            break
+        if found == WORDS_UNBALANCED:
             return fail(ps, b"unbalanced quotes in request")
         if not own_room(ps, count + 1) or ps.line.failed:
             return fail(ps, b"no memory for the arguments")

@@ -19,7 +19,6 @@ from libkv.structures.buffer cimport Buffer
 from libkv.structures.table cimport Table
 
 cdef enum:
-    S_LISTENS = 1 << 30         # Session.flags: an embedded session whose `out` somebody reads; others get no pushes
     # client-output-buffer-limit's classes
     OUTPUT_NORMAL = 0
     OUTPUT_REPLICA = 1

@@ -9,7 +9,7 @@ from libkv.engine.pubsub cimport CHANNEL_KEY_AT
 from libkv.engine.registry cimport CMD_READONLY, CMD_SKIP_MONITOR
 from libkv.engine.tracking cimport tracking_command_end, tracking_read, tracking_request_end
 from libkv.engine.types cimport (
-    S_CLOSE_AFTER, S_CLOSE_ASAP, S_EMBEDDED, S_MONITOR, S_MULTI, S_PUBSUB, S_REPLICA, S_REPLY_OFF, S_REPLY_SKIP,
+    S_CLOSE_AFTER, S_CLOSE_ASAP, S_EMBEDDED, S_LISTENS, S_MONITOR, S_MULTI, S_PUBSUB, S_REPLICA, S_REPLY_OFF, S_REPLY_SKIP,
     S_SCRIPT, S_TRACKING,
 )
 from libkv.structures.buffer cimport buffer_add, buffer_free, buffer_init, buffer_trim

@@ -3,4 +3,5 @@
 from libkv.engine.types cimport Kv
 
 # NULL, or why the file could not be written (in the configuration's error text)
-cdef const char* config_rewrite(Kv* kv) noexcept nogil
+# all: what has its default gets a line, too
+cdef const char* config_rewrite(Kv* kv, bint all) noexcept nogil

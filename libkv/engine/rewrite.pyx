@@ -13,12 +13,13 @@ The new text goes to a temporary file in the same directory, is forced to disk a
 crash leaves the one or the other.
 """
 
-from libc.errno cimport errno
+from libc.errno cimport ENAMETOOLONG, ENOENT, ENOMEM
 from libc.stdio cimport snprintf
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport strtoull
-from libc.string cimport memchr, memcmp, memset, strerror, strlen, strrchr
+from libc.string cimport memchr, memcmp, memset, strerror, strlen
 
+from libkv.disk.files cimport files_exchange, files_load
 from libkv.engine.acl cimport acl_of
 from libkv.engine.acl_describe cimport acl_describe
 from libkv.engine.acl_file cimport acl_file_named
@@ -28,43 +29,15 @@ from libkv.engine.config cimport (
     KIND_PERCENT, KIND_PERCENTILES, KIND_REPLICAOF, KIND_SAVE, KIND_STRING, KIND_TITLE, Value, config_count,
     config_directive, config_find, config_name, config_of,
 )
-from libkv.structures.buffer cimport Buffer, buffer_add, buffer_free, buffer_init, buffer_room
+from libkv.engine.durability cimport durability_files
+from libkv.structures.buffer cimport Buffer, buffer_add, buffer_free, buffer_init
 from libkv.structures.number cimport number_print_u64
 
 cdef extern from "<strings.h>" nogil:
     int strncasecmp(const char*, const char*, size_t)
 
-cdef extern from "<fcntl.h>" nogil:
-    int open(const char*, int, ...)
-    enum:
-        O_RDONLY
-        O_WRONLY
-        O_CREAT
-        O_TRUNC
-        O_CLOEXEC
-        O_DIRECTORY
-
 cdef extern from "<unistd.h>" nogil:
-    ssize_t read(int, void*, size_t)
-    ssize_t write(int, const void*, size_t)
-    int close(int)
-    int fsync(int)
-    int unlink(const char*)
     int getpid()
-
-cdef extern from "<stdio.h>" nogil:
-    int rename(const char*, const char*)
-
-cdef extern from "<sys/stat.h>" nogil:
-    cdef struct stat_t "stat":
-        unsigned int st_mode
-    int fstat(int, stat_t*)
-    int fchmod(int, unsigned int)
-
-cdef extern from "<errno.h>" nogil:
-    enum:
-        EINTR
-        ENOENT
 
 cdef enum:
     USER_LINE = -2              # Line.directive of a user's line
@@ -80,6 +53,7 @@ cdef struct Text:               # the file's lines
     Buffer bytes
     Buffer lines                # an array of Line
     bint signed_                # has the signature line
+    bint all                    # every directive gets a line
 
 
 cdef inline Line* text_line(Text* t, size_t i) noexcept nogil:
@@ -101,31 +75,6 @@ cdef void text_append(Text* t, const char* prefix, const char* p, size_t n, int 
 
 
 # ---- reading the old file
-
-cdef bint read_file(const char* path, Buffer* out) noexcept nogil:
-    """All of a file; a missing one is empty.  False: errno says why."""
-    cdef int fd = open(path, O_RDONLY | O_CLOEXEC)
-    cdef char* room
-    cdef ssize_t n = 1
-    cdef int reason
-    if fd < 0:
-        return errno == ENOENT
-    while n != 0:
-        room = buffer_room(out, 65536)
-        if room == NULL:
-            break
-        n = read(fd, room, 65536)
-        if n < 0 and errno == EINTR:
-            continue
-        if n < 0:
-            reason = errno
-            close(fd)
-            (&errno)[0] = reason
-            return False
-        out.n += n
-    close(fd)
-    return True
-
 
 cdef inline bint is_space(char ch) noexcept nogil:
     return ch == 32 or 9 <= ch <= 13
@@ -229,7 +178,7 @@ cdef void text_put(Text* t, int directive, Buffer* line, bint force) noexcept no
             buffer_add(&t.bytes, line.p, line.n)
             line.n = 0
             return
-    if force:
+    if force or t.all:
         if not t.signed_:
             t.signed_ = True
             text_append(t, b"", SIGNATURE, strlen(SIGNATURE), -1)
@@ -406,72 +355,32 @@ cdef void text_join(Text* t, Buffer* out) noexcept nogil:
 
 # ---- writing the new file
 
-cdef int write_all(int fd, const char* p, size_t n) noexcept nogil:
-    cdef ssize_t done
-    while n:
-        done = write(fd, p, n)
-        if done < 0:
-            if errno == EINTR:
-                continue
-            return -1
-        p += done
-        n -= done
-    return 0
-
-
-cdef int replace_file(const char* path, Buffer* text) noexcept nogil:
-    """Temporary file, fsync, rename, fsync of the directory; 0, or -1 and errno."""
+cdef int replace_file(Kv* kv, const char* path, Buffer* text) noexcept nogil:
+    """0 or -errno."""
     cdef char[4200] fresh
-    cdef char* slash
-    cdef const char* folder = b"."
-    cdef stat_t info
-    cdef unsigned int mode = 0o644
-    cdef int reason
-    cdef int fd
     if <size_t>snprintf(fresh, sizeof(fresh), b"%s-%d.tmp", path, getpid()) >= sizeof(fresh):
-        (&errno)[0] = ENOENT
-        return -1
-    fd = open(path, O_RDONLY | O_CLOEXEC)
-    if fd >= 0:
-        if fstat(fd, &info) == 0:
-            mode = info.st_mode & 0o7777
-        close(fd)
-    fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-    if fd < 0:
-        return -1
-    if write_all(fd, text.p, text.n) < 0 or fchmod(fd, mode) < 0 or fsync(fd) < 0 or rename(fresh, path) < 0:
-        reason = errno
-        close(fd)
-        unlink(fresh)
-        (&errno)[0] = reason
-        return -1
-    close(fd)
-    slash = strrchr(fresh, b"/")
-    if slash != NULL:
-        slash[1] = 0
-        folder = fresh
-    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    if fd >= 0:
-        fsync(fd)
-        close(fd)
-    return 0
+        return -ENAMETOOLONG
+    return files_exchange(durability_files(kv), path, fresh, text.p, text.n, NULL)
 
 
-cdef const char* config_rewrite(Kv* kv) noexcept nogil:
+cdef const char* config_rewrite(Kv* kv, bint all) noexcept nogil:
     cdef Config* f = config_of(kv)
     cdef Text t
     cdef Buffer old
     cdef Buffer line
+    cdef int error
     cdef int i
     memset(&t, 0, sizeof(Text))
+    t.all = all
     buffer_init(&t.bytes)
     buffer_init(&t.lines)
     buffer_init(&old)
     buffer_init(&line)
     f.error[0] = 0
-    if not read_file(f.file, &old):
-        snprintf(f.error, sizeof(f.error), b"%s", strerror(errno))
-    else:
+    error = files_load(durability_files(kv), f.file, &old)
+    if error == -ENOENT:                # then it is made
+        error = 0
+    if error == 0:
         text_split(&t, old.p, old.n)
         for i in range(config_count()):
             put_directive(&t, f, config_directive(i), &line)
@@ -479,9 +388,11 @@ cdef const char* config_rewrite(Kv* kv) noexcept nogil:
         old.n = 0
         text_join(&t, &old)
         if t.bytes.failed or t.lines.failed or line.failed or old.failed:
-            snprintf(f.error, sizeof(f.error), b"out of memory")
-        elif replace_file(f.file, &old) < 0:
-            snprintf(f.error, sizeof(f.error), b"%s", strerror(errno))
+            error = -ENOMEM
+        else:
+            error = replace_file(kv, f.file, &old)
+    if error:
+        snprintf(f.error, sizeof(f.error), b"%s", strerror(-error))
     buffer_free(&t.bytes)
     buffer_free(&t.lines)
     buffer_free(&old)

@@ -20,14 +20,14 @@ from libkv.engine.parser cimport (
     PARSE_COMMAND, PARSE_ERROR, PARSE_FULL, PARSE_MORE, Parser, parser_expects, parser_free, parser_init,
     parser_next, parser_restart, parser_take_apart,
 )
-from libkv.engine.pubsub cimport pubsub_clear
+from libkv.engine.pubsub cimport Listener, Subscription, pubsub_clear
 from libkv.engine.push cimport push_after_reply, push_class, push_forget
 from libkv.engine.prefetch cimport PREFETCH_MAX, Job, prefetch_batch
 from libkv.engine.renames cimport command_named
-from libkv.engine.tracking cimport tracking_batch_end, tracking_forget
+from libkv.engine.tracking cimport Prefix, SessionTracking, tracking_batch_end, tracking_forget, tracking_of
 from libkv.engine.types cimport (
     CALL_DONE, Ctx, S_BLOCKED, S_CLOSE_AFTER, S_CLOSE_ASAP, S_EMBEDDED, S_PAUSED, S_REPLY_OFF, S_REPLY_SKIP,
-    S_REPLY_SKIP_NEXT, S_RESUME,
+    S_REPLY_SKIP_NEXT, S_RESUME, Watch,
 )
 from libkv.engine.watch cimport watch_clear
 from libkv.structures.alloc cimport LIKELY, UNLIKELY, big_free, big_new
@@ -133,12 +133,24 @@ cdef size_t session_unread(Session* s) noexcept nogil:
     return s.unread.n + (k.piece_have if k != NULL and k.piece != NULL else 0)
 
 
+cdef size_t attention_bytes(Session* s) noexcept nogil:
+    """What a session is told about: subscriptions, watched keys, prefixes of tracking; about, without their names."""
+    cdef size_t n = (<size_t>s.n_channels + s.n_patterns + s.n_shard_channels) * (sizeof(Subscription) + sizeof(Listener))
+    cdef Watch* w = s.watches
+    cdef SessionTracking* t = tracking_of(s)
+    while w != NULL:
+        n += sizeof(Watch)
+        w = w.next_of_session
+    return n + (t.n_prefixes * (sizeof(Prefix) + sizeof(void*)) if t != NULL else 0)
+
+
 cdef size_t session_memory(Session* s) noexcept nogil:
     cdef size_t sending = 0
     if s.transport != NULL and not s.flags & S_EMBEDDED:
         sending = (<size_t*>s.transport)[1]     # Transport.capacity
     sending += (<Intake*>s.parser).piece_n if s.parser != NULL and (<Intake*>s.parser).piece != NULL else 0
-    return sizeof(Session) + sizeof(Intake) + s.out.cap + s.unread.cap + s.queue_bytes + s.name_n + sending
+    return (sizeof(Session) + sizeof(Intake) + s.out.cap + s.unread.cap + s.queue_bytes + s.name_n + sending
+            + attention_bytes(s))
 
 
 # ---- running commands

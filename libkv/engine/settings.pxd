@@ -69,7 +69,7 @@ cdef struct Settings:
     int enable_debug_command            # ALLOW_*
     int enable_protected_configs        # ALLOW_*
     int notify_keyspace_events          # EVENT_* and NOTIFY_* bits
-    bint has_password                   # requirepass is not empty
+    bint has_password                   # clients must say AUTH: the user default has one or is off (engine/acl sets it)
     const char* password                # requirepass: borrowed, until the setting changes
     size_t password_n
     int64_t spin_us                     # libkv-spin: us to poll before blocking; 0 = off

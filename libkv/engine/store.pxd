@@ -1,4 +1,4 @@
-# A store's C side: made, kept going and ended here; the Python class Store (libkv/store.pyx) holds one.
+# A store's C side: made, kept going and ended here; the Python class StoreLifetime (libkv/lifetime.pyx) holds one.
 
 from libc.stdint cimport int64_t, uint64_t
 

@@ -90,8 +90,8 @@ cdef enum:
     S_REPLICA = 1 << 19
     S_MASTER = 1 << 20
     S_RESUME = 1 << 21          # it waits no longer: the transport runs what lies in `unread`
-    S_READONLY = 1 << 22        # READONLY of a cluster's client: accepted, without effect
-    S_PUSH_LATER = 1 << 23      # its command is writing its reply: pushes to it wait in kv.later
+    S_EVICTED = 1 << 22         # closed because of maxmemory-clients
+    S_LISTENS = 1 << 23         # an embedded session whose `out` somebody reads; others get no pushes
 
 cdef struct Session:
     Kv* kv
@@ -128,7 +128,7 @@ cdef struct Session:
     uint32_t n_patterns
     uint32_t n_shard_channels
     void* tracking              # engine/tracking
-    void* user                  # engine/acl: the User it is; NULL until it has authenticated
+    void* user                  # engine/acl: the User it is; NULL: the process itself, which may do everything
     uint64_t durable_at         # persistence/journal: its replies wait until the journal is on disk up to here
     uint64_t commands           # run, ever
     size_t argv_bytes           # of the command in work or waited with
@@ -216,7 +216,6 @@ cdef struct Kv:
     int effects_db              # the database the stream is in; -1 = needs SELECT
     Buffer unit                 # effects of the command (or transaction) in work
     int unit_effects            # commands in `unit`
-    int unit_db
     int in_exec                 # depth of EXEC (later: scripts)
     bint loading
     bint active_expire          # DEBUG SET-ACTIVE-EXPIRE
@@ -260,7 +259,6 @@ cdef struct Kv:
     void* snapshot              # persistence/snapshot
     void* replication
     int script_busy             # atomic: a script runs longer than busy-reply-threshold: others get -BUSY
-    void (*poll)(Kv* kv) noexcept nogil     # the server's: serves other clients during a long script; NULL without one
     int64_t pause_until         # CLIENT PAUSE: monotonic ms; 0 = none
     bint pause_all              # all commands, not only writes
     void* server                # the Server that serves it, or NULL: engine knows it only as a pointer
@@ -289,5 +287,12 @@ cdef enum:
     HOOK_NOTIFY = 1 << 1        # notify-keyspace-events is not empty
     HOOK_TRACKING = 1 << 2      # some client caches
     HOOK_BLOCKED = 1 << 3       # some session waits for a key
+    # these only keep commands from the short cuts past the gates
+    HOOK_PAUSED = 1 << 4        # CLIENT PAUSE is on
+    HOOK_BUSY = 1 << 5          # a script runs longer than busy-reply-threshold
+    HOOK_LIMITED = 1 << 6       # a session of the process itself is a user
+    # DEBUG's levers
+    HOOK_ANY_IN_SCRIPTS = 1 << 7    # SET-DISABLE-DENY-SCRIPTS: scripts may call what they otherwise must not
+    HOOK_NO_CHECKSUM = 1 << 8   # SET-SKIP-CHECKSUM-VALIDATION: RESTORE takes payloads whose checksum is wrong
 
 ctypedef int (*command_fn)(Ctx* c, Arg* argv, int argc, Reply* r) noexcept nogil

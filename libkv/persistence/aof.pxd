@@ -19,7 +19,6 @@ cdef int aof_lock(Durable* d) noexcept nogil            # makes and locks journa
 cdef int aof_open(Kv* kv) noexcept nogil
     # after loading: a base where there is none, an increment to append to; the journal is on.  0 or an errno, as above
 cdef void aof_close(Durable* d) noexcept nogil          # io held: gives the descriptors up
-cdef int aof_check_free(Durable* d) noexcept nogil      # 0 or EWOULDBLOCK: another process writes there
 
 cdef int aof_exchange(Durable* d) noexcept nogil        # io held: opens the next increment; 0 or an errno
 # store's lock held

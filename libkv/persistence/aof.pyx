@@ -13,6 +13,7 @@ from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset, strcmp, strerror
 
+from libkv.disk.files cimport files_exchange, files_join, files_read_all, files_size, files_write_all
 from libkv.engine.latency cimport latency_add
 from libkv.engine.settings cimport LOG_NOTICE, LOG_WARNING
 from libkv.persistence.durable cimport (
@@ -20,7 +21,6 @@ from libkv.persistence.durable cimport (
     durable_call_keeper, durable_log, durable_log_n, durable_now, durable_of, durable_refuse, durable_start_keeper,
     durable_wake, durable_wall, pthread_mutex_lock, pthread_mutex_unlock,
 )
-from libkv.persistence.files cimport files_join, files_read_all, files_size, files_write_all
 from libkv.persistence.journal cimport journal_start_rotation, journal_take
 from libkv.persistence.manifest cimport (
     MANIFEST_NAME, PART_BASE, PART_HISTORY, PART_INCREMENT, Manifest, Part, manifest_add, manifest_base, manifest_clear,
@@ -30,6 +30,7 @@ from libkv.persistence.snapshot cimport (
     SNAPSHOT_BASE, SNAPSHOT_COMMANDS, SnapshotPlan, snapshot_end, snapshot_start, snapshot_write,
 )
 from libkv.persistence.saves cimport plan_fill
+from libkv.persistence.spikes cimport SPIKE_RENAME, SPIKE_STAT, spike_began, spike_end
 from libkv.structures.buffer cimport Buffer, buffer_free, buffer_init, buffer_trim
 from libkv.engine.lock cimport lock_give, lock_take
 
@@ -79,8 +80,7 @@ cdef int persist(Durable* d, Manifest* m, bint* named) noexcept nogil:
     cdef char name[MANIFEST_NAME + 32]
     cdef char path[PATH_ROOM]
     cdef Buffer text
-    cdef size_t done
-    cdef int fd, error
+    cdef int error
     snprintf(name, sizeof(name), b"temp-%s.manifest", d.journal_name)
     if in_journal_dir(d, temp, name):
         return ENAMETOOLONG
@@ -92,21 +92,7 @@ cdef int persist(Durable* d, Manifest* m, bint* named) noexcept nogil:
     if text.failed:
         buffer_free(&text)
         return ENOMEM
-    fd = d.files.open(d.files.self, temp, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
-    error = -fd if fd < 0 else 0
-    if fd >= 0:
-        error = -files_write_all(d.files, fd, text.p, text.n, &done)
-        if error == 0:
-            error = -d.files.fsync(d.files.self, fd)
-        d.files.close(d.files.self, fd)
-        if error == 0:
-            error = -d.files.rename(d.files.self, temp, path)
-        if error:
-            d.files.unlink(d.files.self, temp)
-        else:
-            if named != NULL:
-                named[0] = True
-            error = -d.files.sync_directory(d.files.self, d.journal_dir)
+    error = -files_exchange(d.files, path, temp, text.p, text.n, named)
     buffer_free(&text)
     return error
 
@@ -179,10 +165,6 @@ cdef int aof_find(Durable* d) noexcept nogil:
 
 
 # ---- start
-
-cdef int aof_check_free(Durable* d) noexcept nogil:
-    return 0 if d.lock_fd >= 0 else aof_lock(d)
-
 
 cdef int aof_lock(Durable* d) noexcept nogil:
     cdef char path[PATH_ROOM]
@@ -283,12 +265,14 @@ cdef int aof_open(Kv* kv) noexcept nogil:
 cdef void measure(Durable* d) noexcept nogil:
     """The sizes of what the manifest names."""
     cdef char path[PATH_ROOM]
-    cdef int64_t size
+    cdef int64_t size, began
     cdef int i
     d.base_size = d.whole_size = d.size = 0
     for i in range(d.manifest.n):
         in_journal_dir(d, path, d.manifest.parts[i].name)
+        began = spike_began(d)
         size = files_size(path)
+        spike_end(d, SPIKE_STAT, began)
         if size > 0 and d.manifest.parts[i].type != PART_HISTORY:
             d.whole_size += <uint64_t>size
             d.size = <uint64_t>size if d.manifest.parts[i].type == PART_INCREMENT else 0
@@ -419,6 +403,7 @@ cdef int aof_rewrite(Kv* kv) noexcept nogil:
     d.head.fork_us = d.snapshot.fork_us
     latency_add(kv, b"fork", d.head.fork_us // 1000)
     d.rewriting = True
+    d.rewrites += 1
     d.rewrite_began = durable_wall()
     durable_log_n(d, LOG_NOTICE, b"Background append only file rewriting started by pid %lld", d.snapshot.pid, 0)
     if d.state != JOURNAL_OFF:
@@ -445,6 +430,13 @@ cdef void aof_stop_rewrite(Kv* kv) noexcept nogil:
     pthread_mutex_unlock(&d.m)
 
 
+cdef int timed_rename(Durable* d, const char* old, const char* new) noexcept nogil:
+    cdef int64_t began = spike_began(d)
+    cdef int error = -d.files.rename(d.files.self, old, new)
+    spike_end(d, SPIKE_RENAME, began)
+    return error
+
+
 cdef int install(Durable* d) noexcept nogil:
     """io held.  The child's file becomes the base; 0 or an errno."""
     cdef char name[MANIFEST_NAME + 32]
@@ -469,7 +461,7 @@ cdef int install(Durable* d) noexcept nogil:
     if manifest_name(name, d.journal_name, next.base_seq + 1, PART_BASE, rdb) or in_journal_dir(d, path, name):
         error = ENAMETOOLONG
     if error == 0:
-        error = -d.files.rename(d.files.self, d.snapshot.path, path)
+        error = timed_rename(d, d.snapshot.path, path)
     if error == 0:
         durable_log(d, LOG_NOTICE, b"Successfully renamed the temporary AOF base file %s into %s", d.snapshot.path, name)
         if manifest_add(&next, name, next.base_seq + 1, PART_BASE) == NULL:
@@ -479,7 +471,7 @@ cdef int install(Durable* d) noexcept nogil:
         in_journal_dir(d, temp, name)
         manifest_name(name, d.journal_name, next.increment_seq + 1, PART_INCREMENT, False)
         in_journal_dir(d, path, name)
-        error = -d.files.rename(d.files.self, temp, path)
+        error = timed_rename(d, temp, path)
         if error == 0:
             durable_log(d, LOG_NOTICE, b"Successfully renamed the temporary AOF incr file %s into %s", temp, name)
             if manifest_add(&next, name, next.increment_seq + 1, PART_INCREMENT) == NULL:
@@ -541,7 +533,6 @@ cdef void aof_end_rewrite(Durable* d, bint good) noexcept nogil:
     d.rewrite_ok = good
     d.rewrite_seconds = durable_wall() - d.rewrite_began
     d.rewrite_began = 0
-    d.rewrites += good
     d.rewrite_cow = d.snapshot.copied
     if good:
         d.rewrite_failures = 0

@@ -6,10 +6,13 @@ PEXPIREAT.  Deviation: a stream is told by RESTORE, which redis-server 7.0 takes
 
 from libc.errno cimport ENOMEM
 from libc.stdint cimport int64_t, uint64_t
+from libc.stdio cimport snprintf
 from libc.string cimport strlen
 
+from libkv.engine.clock cimport wall_us
 from libkv.engine.entry cimport Entry, entry_cell, entry_expire, entry_key, entry_string, entry_type
 from libkv.engine.types cimport TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STRING, TYPE_ZSET, Db
+from libkv.persistence.durable cimport durable_of
 from libkv.persistence.rdb_encode cimport rdb_dump
 from libkv.persistence.rio cimport sink_close, sink_flush, sink_open_memory, sink_put
 from libkv.structures.cell cimport Cell, Slice
@@ -180,11 +183,20 @@ cdef int put_library(void* arg, const char* code, size_t n) noexcept nogil:
     return -1 if s.error else 0
 
 
+cdef void put_stamp(Kv* kv, Sink* s) noexcept nogil:
+    """#TS: this is the state of now."""
+    cdef char text[32]
+    cdef int64_t now = kv.clock_wall // 1000 if kv.clock_fixed else wall_us() // 1000000
+    sink_put(s, text, snprintf(text, sizeof(text), b"#TS:%lld\r\n", <long long>now))
+
+
 cdef int commands_save(Kv* kv, Sink* s, RdbSave* o) noexcept nogil:
     cdef TableIter it
     cdef Entry* e
     cdef Db* db
     cdef int i
+    if durable_of(kv).timestamps:
+        put_stamp(kv, s)
     if o.libraries != NULL:
         o.libraries(kv, put_library, s)
     for i in range(kv.n_dbs):

@@ -14,9 +14,9 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from libkv.disk.files cimport Files
 from libkv.engine.durability cimport Durability
 from libkv.engine.types cimport Kv
-from libkv.persistence.files cimport Files
 from libkv.persistence.manifest cimport MANIFEST_NAME, Manifest
 from libkv.persistence.rdb cimport rdb_libraries_each
 from libkv.persistence.rdb_format cimport RdbError
@@ -56,6 +56,7 @@ cdef enum:
     LOG_LINES = 32
     LOG_TEXT = 320
     SAVE_POINTS = 32
+    SPIKES = 7                  # kinds of them: spikes.pxd
     PATH_ROOM = 4096
 
 cdef struct Waker:              # a server's loop: told when held replies may go
@@ -67,6 +68,10 @@ cdef struct Waker:              # a server's loop: told when held replies may go
 cdef struct SavePoint:
     int64_t seconds
     uint64_t changes
+
+cdef struct JournalSpike:
+    int64_t ms                  # 0: none
+    int64_t when                # seconds of Unix time
 
 cdef struct LogLine:
     int level
@@ -113,6 +118,7 @@ cdef struct Durable:
     Manifest manifest           # io
     Buffer pending              # m
     int64_t pending_since       # m: monotonic us when the oldest byte of it came
+    bint put_off                # m: some of it waits because the disk was busy
     Buffer writing              # io: being written, from writing_at on
     size_t writing_at
     uint64_t appended           # m
@@ -122,7 +128,7 @@ cdef struct Durable:
     int64_t last_stamp          # seconds of the last #TS annotation
     bint sync_busy              # m: a fsync runs
     uint64_t syncs              # fsyncs of the journal, ever
-    uint64_t delayed            # writes that were put off because of it
+    uint64_t delayed            # writes whose replies had to wait for a late fsync (everysec)
     uint32_t holding            # m: replies and callers that wait
     uint32_t joined             # m: of these, since the last fsync began
     uint32_t company            # m: how many the next fsync waits for
@@ -139,6 +145,10 @@ cdef struct Durable:
     int64_t error_at            # monotonic us of it
     int broken                  # m: errno of a failed fsync (or of any failure with `always`): only a new base heals it
     bint fatal                  # m: `broken` where redis-server would exit
+    # m: for the latency monitor (spikes.pxd)
+    int64_t spike_least         # latency-monitor-threshold, ms; 0 = off
+    JournalSpike spikes[SPIKES]         # the worst of each kind that it doesn't know yet
+    bint spiked                 # there are some
     # rewriting
     bint rewriting              # a child writes a base
     bint rewrite_scheduled
@@ -154,7 +164,6 @@ cdef struct Durable:
     bint saving                 # a child writes an RDB file
     bint save_scheduled
     char save_path[PATH_ROOM]   # of the snapshot that the child writes: `dir` may change meanwhile
-    char save_dir[PATH_ROOM]
     uint64_t dirty_saved        # kv.dirty at the last save that succeeded
     uint64_t dirty_forked       # kv.dirty when the present child began
     int64_t last_save           # unix s
@@ -175,6 +184,10 @@ cdef struct Durable:
     int first_line
     int n_lines
     char trouble[5120]          # why the last start failed
+    int64_t loose_since         # m: monotonic us, at the latest when the oldest byte came that is not forced to disk
+    int64_t load_used_mem       # of the server that wrote the snapshot that was loaded last: bytes
+    uint64_t load_dropped       # keys and commands that the last load has passed over
+    bint skip_unsupported       # what the store can't hold is passed over when files are loaded
 
 cdef inline Durable* durable_of(Kv* kv) noexcept nogil:
     return <Durable*>kv.journal

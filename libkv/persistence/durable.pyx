@@ -6,6 +6,7 @@ from libc.stdlib cimport calloc, free, strtoll
 from libc.string cimport strerror
 from libc.time cimport time
 
+from libkv.disk.files cimport files_join
 from libkv.engine.access cimport access_refresh
 from libkv.engine.clock cimport mono_ns
 from libkv.engine.config cimport FROM_FILE, config_hook_add, config_hook_remove, config_id, config_of, config_value
@@ -13,10 +14,10 @@ from libkv.engine.lock cimport lock_give, lock_take
 from libkv.engine.settings cimport LOG_NOTICE, LOG_WARNING
 from libkv.persistence.aof cimport aof_close, aof_end_rewrite, aof_rewrite, aof_switch_off, aof_switch_on
 from libkv.persistence.durable_info cimport durable_info
-from libkv.persistence.files cimport files_join
 from libkv.persistence.journal cimport journal_due, journal_sync_all, journal_take, journal_work
 from libkv.persistence.saves cimport save_background, save_due, save_ended
 from libkv.persistence.snapshot cimport SNAPSHOT_DONE, SNAPSHOT_FAILED, SNAPSHOT_RUNNING, snapshot_end, snapshot_look
+from libkv.persistence.spikes cimport spikes_tell
 from libkv.structures.buffer cimport buffer_free, buffer_init
 
 cdef extern from "<pthread.h>" nogil:
@@ -101,6 +102,8 @@ cdef int durable_attach(Kv* kv, Files* files) noexcept nogil:
     d.kv = kv
     d.files = files
     d.head.info = durable_info
+    d.head.spikes = spikes_tell
+    d.head.files = files
     d.fd = d.lock_fd = d.snapshot.pidfd = -1
     d.save_ok = d.rewrite_ok = True
     d.rewrite_seconds = d.save_seconds = -1
@@ -125,7 +128,10 @@ cdef int durable_attach(Kv* kv, Files* files) noexcept nogil:
     config_hook_add(kv, b"dir", setting_changed, d)
     config_hook_add(kv, b"dbfilename", setting_changed, d)
     config_hook_add(kv, b"aof-timestamp-enabled", setting_changed, d)
+    config_hook_add(kv, b"aof-use-rdb-preamble", setting_changed, d)
+    config_hook_add(kv, b"no-appendfsync-on-rewrite", setting_changed, d)
     config_hook_add(kv, b"stop-writes-on-bgsave-error", setting_changed, d)
+    config_hook_add(kv, b"latency-monitor-threshold", setting_changed, d)
     return 0
 
 
@@ -265,11 +271,13 @@ cdef void keeper_tick(Durable* d) noexcept nogil:
     """Children, save points, growth."""
     cdef Kv* kv = d.kv
     cdef int state
-    cdef bint over, save, rewrite
+    cdef bint over, save, rewrite, finished
+    cdef int64_t began
     lock_take(kv)
     access_refresh(kv)
     durable_configure(kv)
     journal_take(kv)                    # what expired
+    spikes_tell(kv)
     save = d.saving
     rewrite = d.rewriting
     # a finished base has to wait until the increment behind it is open
@@ -278,10 +286,14 @@ cdef void keeper_tick(Durable* d) noexcept nogil:
     if rewrite and over and state == SNAPSHOT_RUNNING and d.state != JOURNAL_OFF and d.rotate == ROTATE_NO:
         snapshot_end(&d.snapshot)       # the increment could not be opened
         state = SNAPSHOT_FAILED
+    finished = state == SNAPSHOT_DONE or state == SNAPSHOT_FAILED
+    began = d.snapshot.began
+    if finished and save:
+        pthread_mutex_lock(&d.io)       # before the lock goes: who gives the snapshot up waits until it has its name
     lock_give(kv)
-    if state == SNAPSHOT_DONE or state == SNAPSHOT_FAILED:
+    if finished:
         if save:
-            save_ended(d, state == SNAPSHOT_DONE)
+            save_ended(d, state == SNAPSHOT_DONE, began)
         elif rewrite:
             log_rewrite(d, state == SNAPSHOT_DONE)
             aof_end_rewrite(d, state == SNAPSHOT_DONE and (d.state == JOURNAL_OFF or d.rotate == ROTATE_DONE))
@@ -342,6 +354,7 @@ cdef void durable_configure(Kv* kv) noexcept nogil:
     d.rdb_base = is_yes(kv, PREAMBLE)
     d.keep_history = is_yes(kv, KEEP_HISTORY)
     d.stop_writes = is_yes(kv, STOP_WRITES)
+    d.spike_least = kv.settings.latency_monitor_threshold
     d.growth = strtoll(config_value(kv, GROWTH).p, NULL, 10)
     d.growth_min = strtoll(config_value(kv, GROWTH_MIN).p, NULL, 10)
     snprintf(d.dir, PATH_ROOM, b"%s", config_value(kv, DIR).p)

@@ -1,11 +1,14 @@
-"""INFO's section persistence (contract: durable_info.pxd): the fields of redis-server 7.0.15, in its order."""
+"""INFO's section persistence (contract: durable_info.pxd): the fields of redis-server 7.0.15, in its order.
+
+One is of our own, and only there when it is not 0: last_load_dropped, what skip_unsupported has passed over.
+"""
 
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport strlen
 
 from libkv.persistence.durable cimport (
-    JOURNAL_OFF, Durable, durable_now, durable_of, durable_wall, pthread_mutex_lock, pthread_mutex_unlock,
+    FSYNC_EVERYSEC, JOURNAL_OFF, Durable, durable_now, durable_of, durable_wall, pthread_mutex_lock, pthread_mutex_unlock,
 )
 from libkv.structures.buffer cimport buffer_add
 
@@ -42,12 +45,17 @@ cdef void put_child(Durable* d, Buffer* out) noexcept nogil:
     put(out, b"current_save_keys_total", <int64_t>d.snapshot.keys_total if active else 0)
 
 
+cdef bint fsync_due(Durable* d) noexcept nogil:
+    """m held: the keeper is about to force to disk what is written."""
+    return d.fsync_mode == FSYNC_EVERYSEC and d.written > d.durable and durable_now() - d.last_sync >= 1000000
+
+
 cdef void put_loading(Durable* d, Buffer* out) noexcept nogil:
     cdef int64_t gone = durable_wall() - d.loading_began
     cdef uint64_t left = d.loading_total - d.loading_done if d.loading_total > d.loading_done else 0
     put(out, b"loading_start_time", d.loading_began)
     put(out, b"loading_total_bytes", <int64_t>d.loading_total)
-    put(out, b"loading_rdb_used_mem", 0)
+    put(out, b"loading_rdb_used_mem", d.load_used_mem)
     put(out, b"loading_loaded_bytes", <int64_t>d.loading_done)
     put_fraction(out, b"loading_loaded_perc", d.loading_done, d.loading_total)
     put(out, b"loading_eta_seconds", <int64_t>(<double>max(gone, 1) * <double>left / <double>d.loading_done)
@@ -86,8 +94,19 @@ cdef void durable_info(Kv* kv, Buffer* out) noexcept nogil:
         put(out, b"aof_base_size", <int64_t>d.base_size)
         put(out, b"aof_pending_rewrite", d.rewrite_scheduled)
         put(out, b"aof_buffer_length", <int64_t>(d.pending.n + d.writing.n - d.writing_at))
-        put(out, b"aof_pending_bio_fsync", d.sync_busy)
+        put(out, b"aof_pending_bio_fsync", d.sync_busy or fsync_due(d))
         put(out, b"aof_delayed_fsync", <int64_t>d.delayed)
         pthread_mutex_unlock(&d.m)
+    if d.load_dropped:
+        put(out, b"last_load_dropped", <int64_t>d.load_dropped)
     if kv.loading:
         put_loading(d, out)
+
+
+cdef void durable_reset_counters(Kv* kv) noexcept nogil:
+    cdef Durable* d = durable_of(kv)
+    if d == NULL:
+        return
+    pthread_mutex_lock(&d.m)
+    d.saves = d.rewrites = d.delayed = 0
+    pthread_mutex_unlock(&d.m)

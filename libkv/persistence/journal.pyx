@@ -2,8 +2,9 @@
 
 appendfsync everysec and no: the thread that ran the commands writes, unless the keeper is busy with the descriptor (a
 fsync, a rotation); then the bytes wait in memory, the keeper writes them when it is done, and after two seconds of that
-replies wait too.  always: the keeper writes and forces to disk what has gathered, while commands go on; every reply waits
-for the fsync that covers all that was executed before it.
+replies wait too.  everysec: they also wait while something has not been on the disk for three seconds: so much, and no
+more, a power cut may take of what was answered, however slow the disk is.  always: the keeper writes and forces to disk
+what has gathered, while commands go on; every reply waits for the fsync that covers all that was executed before it.
 
 A failed write is tried again from the first byte that is not in the file (the rest of a short write is cut off first), as
 redis-server does it.  A failed fsync is final: the system may have dropped the pages and say "done" the next time, so
@@ -19,16 +20,19 @@ from libc.stdio cimport snprintf
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport strerror
 
+from libkv.disk.files cimport files_write_all
 from libkv.engine.clock cimport wall_us
 from libkv.engine.lock cimport lock_give, lock_take
-from libkv.engine.settings cimport LOG_WARNING
+from libkv.engine.settings cimport LOG_NOTICE, LOG_WARNING
 from libkv.persistence.aof cimport aof_exchange
 from libkv.persistence.durable cimport (
     FSYNC_ALWAYS, FSYNC_EVERYSEC, JOURNAL_OFF, ROTATE_DONE, ROTATE_NO, ROTATE_WANTED,
     durable_call_keeper, durable_child_active, durable_log, durable_now, durable_refuse, durable_wake, pthread_cond_t,
     pthread_mutex_lock, pthread_mutex_t, pthread_mutex_trylock, pthread_mutex_unlock,
 )
-from libkv.persistence.files cimport files_write_all
+from libkv.persistence.spikes cimport (
+    SPIKE_FSYNC_ALWAYS, SPIKE_WRITE, SPIKE_WRITE_ALONE, SPIKE_WRITE_CHILD, SPIKE_WRITE_HELD, spike_put, spikes_tell,
+)
 from libkv.structures.buffer cimport Buffer, buffer_add, buffer_trim
 
 cdef extern from "<pthread.h>" nogil:
@@ -37,6 +41,7 @@ cdef extern from "<pthread.h>" nogil:
 cdef enum:
     SECOND = 1000000
     LATE = 2000000              # us: so long may bytes wait for a busy disk before replies wait too
+    LOOSE = 3000000             # us: so long may bytes not be on the disk: the second between two fsyncs, and LATE
     KEEP = 1 << 20              # bytes of an emptied buffer that are kept
     GATHER_MIN = 3              # waiting replies from which on gathering is worth a thought
 
@@ -60,11 +65,14 @@ cdef void stamp(Durable* d) noexcept nogil:
 cdef uint64_t journal_take_slow(Kv* kv) noexcept nogil:
     cdef Durable* d = durable_of(kv)
     cdef Buffer empty
+    cdef bint spiked
     if kv.effects.n == 0:
         return d.appended               # only changed under the store's lock
     pthread_mutex_lock(&d.m)
     if d.pending.n == 0 and d.writing.n == d.writing_at:
         d.pending_since = durable_now()
+    if d.durable == d.appended:
+        d.loose_since = durable_now()
     if d.timestamps:
         stamp(d)
     d.appended += kv.effects.n
@@ -79,7 +87,10 @@ cdef uint64_t journal_take_slow(Kv* kv) noexcept nogil:
         d.broken = ENOMEM               # bytes are lost: nothing after them may look durable
         kv.refusing_writes = True
         durable_call_keeper(d)
+    spiked = d.spiked
     pthread_mutex_unlock(&d.m)
+    if spiked:
+        spikes_tell(kv)
     return d.appended
 
 
@@ -89,6 +100,9 @@ cdef int write_pending(Durable* d) noexcept nogil:
     """Writes what waits, up to a rotation's boundary; 0, or an errno."""
     cdef Buffer swap
     cdef size_t n, done
+    cdef int64_t since = 0
+    cdef int64_t began
+    cdef bint timed, late
     cdef int error
     while True:
         pthread_mutex_lock(&d.m)
@@ -98,17 +112,21 @@ cdef int write_pending(Durable* d) noexcept nogil:
             swap = d.writing
             d.writing = d.pending
             d.pending = swap
+            since = d.pending_since if d.put_off and not d.error else 0
+            d.put_off = False
             if d.writing.n == 0:
                 d.pending_since = 0
         n = d.writing.n - d.writing_at
         if d.rotate == ROTATE_WANTED and n > d.rotate_at - d.written:
             n = d.rotate_at - d.written
+        timed = d.spike_least > 0
         pthread_mutex_unlock(&d.m)
         if n == 0:
             return 0
         if d.fd < 0:
             return EIO
         done = 0
+        began = durable_now() if timed or since else 0      # else nobody asks
         error = -files_write_all(d.files, d.fd, d.writing.p + d.writing_at, n, &done)
         if error and done and d.files.truncate(d.files.self, d.fd, <int64_t>d.size) == 0:
             done = 0                    # no half of a command stays behind
@@ -117,11 +135,27 @@ cdef int write_pending(Durable* d) noexcept nogil:
         d.writing_at += done
         pthread_mutex_lock(&d.m)
         d.written += done
+        late = began and note_time(d, durable_now(), began, since)
         if d.holding and d.fsync_mode != FSYNC_ALWAYS:
             durable_wake(d)             # replies that a busy disk has held up
         pthread_mutex_unlock(&d.m)
+        if late:
+            durable_log(d, LOG_NOTICE, b"Asynchronous AOF fsync is taking too long (disk is busy?). Replies had to wait for "
+                        b"it.%s%s", b"", b"")
         if error:
             return error
+
+
+cdef bint note_time(Durable* d, int64_t now, int64_t began, int64_t since) noexcept nogil:
+    """m held: what a write has taken; whether it came late.  since: when the oldest of its bytes came; 0: not known."""
+    cdef int64_t held = now - since - LATE if since and d.fsync_mode != FSYNC_ALWAYS else 0
+    spike_put(d, SPIKE_WRITE, now - began)
+    if held > 0:
+        d.delayed += 1
+        spike_put(d, SPIKE_WRITE_HELD, held)
+    else:
+        spike_put(d, SPIKE_WRITE_CHILD if durable_child_active(d) else SPIKE_WRITE_ALONE, now - began)
+    return held > 0
 
 
 cdef void note_write(Durable* d, int error) noexcept nogil:
@@ -172,14 +206,19 @@ cdef bint sync_now(Durable* d) noexcept nogil:
     now = durable_now()
     pthread_mutex_lock(&d.m)
     d.sync_busy = False
-    d.last_sync = now
+    d.last_sync = began
     d.syncs += 1
     d.sync_us = (d.sync_us * 7 + (now - began)) // 8
+    if d.fsync_mode == FSYNC_ALWAYS:
+        spike_put(d, SPIKE_FSYNC_ALWAYS, now - began)
+    elif d.holding and d.fsync_mode == FSYNC_EVERYSEC:
+        spike_put(d, SPIKE_WRITE_HELD, now - d.loose_since - LOOSE)     # nobody waits so long for nothing
     if error:
         d.broken = error
         d.fatal = d.fsync_mode == FSYNC_ALWAYS
     elif d.durable < target:
         d.durable = target
+        d.loose_since = began           # what is not in the target came later
     durable_wake(d)
     pthread_mutex_unlock(&d.m)
     if error:
@@ -200,8 +239,8 @@ cdef void journal_flush(Durable* d) noexcept nogil:
         pthread_mutex_unlock(&d.m)
         return
     if d.rotate == ROTATE_WANTED or d.error or pthread_mutex_trylock(&d.io) != 0:
-        d.delayed += d.sync_busy
         pthread_mutex_lock(&d.m)
+        d.put_off = True
         durable_call_keeper(d)
         pthread_mutex_unlock(&d.m)
         return
@@ -214,6 +253,10 @@ cdef void journal_flush(Durable* d) noexcept nogil:
         pthread_mutex_unlock(&d.m)
 
 
+cdef inline bint too_loose(Durable* d) noexcept nogil:
+    return d.fsync_mode == FSYNC_EVERYSEC and d.durable < d.appended and durable_now() - d.loose_since >= LOOSE
+
+
 cdef uint64_t reached(Durable* d) noexcept nogil:
     """m held."""
     if d.state == JOURNAL_OFF:
@@ -221,8 +264,12 @@ cdef uint64_t reached(Durable* d) noexcept nogil:
     if d.fsync_mode == FSYNC_ALWAYS:
         # a reply may not go when what it depends on can't be forced to disk any more
         return d.durable if d.broken or d.durable < d.appended else <uint64_t>-1
-    if d.written >= d.appended or d.error or d.broken:
-        return <uint64_t>-1             # an error: writes are refused from now on, and reads go on
+    if d.error or d.broken:
+        return <uint64_t>-1             # writes are refused from now on, and reads go on
+    if too_loose(d):
+        return d.durable
+    if d.written >= d.appended:
+        return <uint64_t>-1
     if d.pending_since == 0 or durable_now() - d.pending_since < LATE:
         return <uint64_t>-1
     return d.written
@@ -258,8 +305,6 @@ cdef int journal_settle(Durable* d, uint64_t offset) noexcept nogil:
     cdef int error = 0
     if d.fsync_mode != FSYNC_ALWAYS:
         journal_flush(d)
-        if d.written >= offset:
-            return 0
     pthread_mutex_lock(&d.m)
     if reached(d) < offset:
         d.holding += 1
@@ -281,6 +326,8 @@ cdef bint journal_sync_all(Durable* d) noexcept nogil:
         return True
     while d.rotate == ROTATE_WANTED and not d.broken:
         rotate(d)
+        if d.error:                     # a full disk: nobody waits here until there is room
+            break
     pthread_mutex_lock(&d.io)
     if not d.broken:
         write_now(d)
@@ -405,7 +452,7 @@ cdef void journal_work(Durable* d, int64_t now) noexcept nogil:
     sync = not d.broken and not d.error and d.written > d.durable
     if sync and paused:
         pthread_mutex_lock(&d.m)
-        d.last_sync = now
+        d.last_sync = d.loose_since = now       # nothing is promised of what comes meanwhile
         if d.fsync_mode == FSYNC_ALWAYS:
             d.durable = d.written       # what no-appendfsync-on-rewrite means
             durable_wake(d)

@@ -6,12 +6,13 @@ Deviations: with appendonly and no journal, a dump.rdb that is there is loaded (
 later, writes over it); NUL bytes behind a torn command count as torn too.
 """
 
-from libc.errno cimport EINVAL, ENAMETOOLONG, ENOENT, ENOMEM
+from libc.errno cimport EINVAL, ENAMETOOLONG, ENOENT, ENOMEM, ERANGE
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, strtoll
 from libc.string cimport memchr, memcmp, memmove, memset, strerror
 
+from libkv.disk.files cimport files_join, files_size
 from libkv.engine.access cimport access_refresh
 from libkv.engine.args cimport arg_is
 from libkv.engine.call cimport call_execute
@@ -27,8 +28,9 @@ from libkv.persistence.aof cimport aof_find
 from libkv.persistence.durable cimport (
     JOURNAL_OFF, PATH_ROOM, Durable, durable_log, durable_log_n, durable_now, durable_of, durable_wall,
 )
-from libkv.persistence.files cimport files_join, files_size
+from libkv.persistence.load_log cimport load_log_dropped, load_log_failure, load_log_part
 from libkv.persistence.manifest cimport PART_BASE, PART_HISTORY, Manifest
+from libkv.persistence.past cimport Past, past_end, past_made, past_without
 from libkv.persistence.rdb cimport RdbLoad, rdb_error_message, rdb_load
 from libkv.persistence.rdb_format cimport RDB_OK, RdbError
 from libkv.persistence.rio cimport Source, source_close, source_open
@@ -48,6 +50,7 @@ cdef enum:
     DOOM_SLICE = 4096
     LONG_BREATH_GAP = 50000     # us
     MARK = 5                    # bytes of "REDIS"
+    NAMED = 5                   # commands answered with an error that the log names
 
 cdef int APPENDONLY = config_id(b"appendonly")
 cdef int LOAD_TRUNCATED = config_id(b"aof-load-truncated")
@@ -65,8 +68,8 @@ cdef struct Reader:             # a part's bytes: buf[at:] are not applied yet
     bint share                  # the store's lock is given away now and then
     uint64_t told               # offset at the last moment for others
     int64_t breathed            # monotonic us
-    int64_t until
-    bint stopped                # at an annotation behind `until`
+    Past* past
+    RdbLoad* snapshot           # that is being read; NULL: none
     uint64_t commands
     uint64_t failures           # error replies
 
@@ -119,6 +122,8 @@ cdef void breathe(Reader* r, uint64_t offset) noexcept nogil:
     """Others' moment: INFO and the like are answered while a store loads."""
     r.d.loading_done += offset - r.told
     r.told = offset
+    if r.snapshot != NULL:
+        r.d.load_used_mem = max(r.snapshot.aux.used_mem, 0)
     if r.share:
         lock_give(r.d.kv)
         # a mutex is not fair: who waits for it has to wake up first, and may need a while on a busy machine
@@ -134,12 +139,21 @@ cdef bint rdb_progress(void* arg, uint64_t keys, uint64_t offset) noexcept nogil
     cdef Reader* r = <Reader*>arg
     if offset - r.told >= BREATH:
         breathe(r, offset)
-    return True
+    return past_made(r.past, r.d, r.snapshot.aux.ctime) == 0
+
+
+cdef void rdb_dropped(void* arg, int db, const char* key, size_t n, const char* what) noexcept nogil:
+    cdef char where[32]
+    where[0] = 0
+    if key != NULL and db:
+        snprintf(where, sizeof(where), b" in database %d", db)
+    load_log_dropped((<Reader*>arg).d, what, key, n, where)
 
 
 cdef int read_snapshot(Kv* kv, Reader* r, bint base, bint replace, uint64_t total) noexcept nogil:
     """From the reader's place on; what follows it in the file is in the buffer then.  0 or an errno."""
     cdef Source source
+    cdef int named
     cdef RdbLoad options
     cdef RdbError error
     cdef int code
@@ -149,13 +163,20 @@ cdef int read_snapshot(Kv* kv, Reader* r, bint base, bint replace, uint64_t tota
     options.keep_expired = base
     options.replace = replace
     options.library = r.d.library
-    options.library_arg = r.d.library_arg
+    options.library_arg = <void*>r if replace else r.d.library_arg     # any but NULL: of libraries too the file's stay
+    options.skip_unsupported = r.d.skip_unsupported
+    options.dropped = rdb_dropped
     options.progress = rdb_progress
     options.progress_arg = r
+    r.snapshot = &options
     code = rdb_load(kv, &source, &options, &error)
+    r.snapshot = NULL
+    r.d.load_used_mem = max(options.aux.used_mem, 0)
     r.d.load_keys = options.keys
     r.d.load_expired = options.expired
-    if code == RDB_OK:
+    if past_made(r.past, r.d, options.aux.ctime):
+        code = ERANGE
+    elif code == RDB_OK:
         r.passed += r.at                # what the source has read too far belongs to the reader again
         r.passed = source.passed - <uint64_t>(source.end - source.at)
         r.at = 0
@@ -164,8 +185,8 @@ cdef int read_snapshot(Kv* kv, Reader* r, bint base, bint replace, uint64_t tota
         durable_log_n(r.d, LOG_NOTICE, b"Done loading RDB, keys loaded: %lld, keys expired: %lld.", <int64_t>options.keys,
                       <int64_t>options.expired)
     else:
-        rdb_error_message(&error, r.d.trouble, sizeof(r.d.trouble))
-        durable_log(r.d, LOG_WARNING, b"%s: %s", r.path, r.d.trouble)
+        named = snprintf(r.d.trouble, sizeof(r.d.trouble) - 512, b"%.4096s: ", r.path)
+        rdb_error_message(&error, r.d.trouble + named, sizeof(r.d.trouble) - named)
         code = error.error if error.error else EINVAL
     source_close(&source)
     return code
@@ -214,6 +235,7 @@ cdef int annotation(Reader* r) noexcept nogil:
     """A line that begins with "#": 1 passed, 0 the end is torn, -1 it is none, 2 stop here."""
     cdef const char* p
     cdef const char* stop
+    cdef int64_t when
     while True:
         p = r.buf.p + r.at
         stop = <const char*>memchr(p, 10, r.buf.n - r.at)
@@ -223,27 +245,15 @@ cdef int annotation(Reader* r) noexcept nogil:
             return -1
         if not more(r, 64):
             return 0
-    if r.until and stop - p > 4 and memcmp(p, b"#TS:", 4) == 0 and strtoll(p + 4, NULL, 10) > r.until:
-        r.stopped = True
-        return 2
+    if r.past.until and stop - p > 4 and memcmp(p, b"#TS:", 4) == 0:
+        when = strtoll(p + 4, NULL, 10)
+        if when > r.past.until:
+            r.past.stopped = True
+            r.error = past_end(r.past, r.d, when)
+            return 2
+        r.past.dated = True
     r.at += stop + 1 - p
     return 1
-
-
-cdef void note_failure(Reader* r, Arg* argv, Buffer* out, uint64_t offset) noexcept nogil:
-    cdef char where[512]
-    cdef char what[256]
-    cdef size_t n = min(out.n, sizeof(what) - 1)
-    cdef size_t i = 0
-    while i < n and out.p[i] != 13:
-        what[i] = out.p[i]
-        i += 1
-    what[i] = 0
-    r.failures += 1
-    if r.failures <= 5:
-        snprintf(where, sizeof(where), b"%s, byte %llu, %.*s", r.name, <unsigned long long>offset, <int>min(argv[0].n, 64),
-                 argv[0].p)
-        durable_log(r.d, LOG_WARNING, b"A command of the journal was answered with an error (%s): %s", where, what)
 
 
 cdef enum:
@@ -252,6 +262,7 @@ cdef enum:
     REPLAY_BAD = 2
     REPLAY_UNKNOWN = 3
     REPLAY_IO = 4
+    REPLAY_PAST = 5             # not applied far enough back
 
 
 cdef int replay(Kv* kv, Reader* r, Session* s, Parser* ps, Parser* scan, Buffer* out) noexcept nogil:
@@ -261,6 +272,7 @@ cdef int replay(Kv* kv, Reader* r, Session* s, Parser* ps, Parser* scan, Buffer*
     cdef Arg* argv
     cdef int argc, state
     cdef Command* cmd
+    cdef char what[96]
     cdef bint unit = False
     memset(&reply, 0, sizeof(Reply))
     memset(&c, 0, sizeof(Ctx))
@@ -279,7 +291,9 @@ cdef int replay(Kv* kv, Reader* r, Session* s, Parser* ps, Parser* scan, Buffer*
             state = annotation(r)
             if state == 1:
                 continue
-            return REPLAY_END if state == 2 else REPLAY_TORN if state == 0 else REPLAY_BAD
+            if state == 2:
+                return REPLAY_PAST if r.error else REPLAY_END
+            return REPLAY_TORN if state == 0 else REPLAY_BAD
         if r.buf.p[r.at] != c"*":
             return REPLAY_BAD
         state = parser_next(ps, r.buf.p + r.at, r.buf.n - r.at, NULL, 0, &argv, &argc)
@@ -300,6 +314,12 @@ cdef int replay(Kv* kv, Reader* r, Session* s, Parser* ps, Parser* scan, Buffer*
             unit = False
         else:
             cmd = command_of(argv, argc)
+            if not command_fits(cmd, argc) and r.d.skip_unsupported:
+                snprintf(what, sizeof(what), b"the command '%.*s'", <int>min(argv[0].n, 64), argv[0].p)
+                load_log_dropped(r.d, what, NULL, 0, b"")
+                r.at += ps.pos
+                ps.pos = 0
+                continue
             if not command_fits(cmd, argc):
                 snprintf(r.d.trouble, sizeof(r.d.trouble), b"Unknown command '%.*s' reading the append only file %s, byte "
                          b"%llu", <int>min(argv[0].n, 64), argv[0].p, r.name, <unsigned long long>offset_of(r))
@@ -308,10 +328,13 @@ cdef int replay(Kv* kv, Reader* r, Session* s, Parser* ps, Parser* scan, Buffer*
             if reply.errors and cmd.name_n == 6 and memcmp(cmd.name, b"select", 6) == 0:
                 return REPLAY_BAD       # what follows would go to another database
             if reply.errors:
-                note_failure(r, argv, out, offset_of(r))
+                r.failures += 1
+                if r.failures <= NAMED:
+                    load_log_failure(r.d, r.name, offset_of(r), argv, out)
                 reply.errors = 0
             out.n = 0
             r.commands += 1
+            r.past.undated += 1
         r.at += ps.pos
         ps.pos = 0
         if not unit and offset_of(r) - r.told >= BREATH:
@@ -350,7 +373,7 @@ cdef int cut_off(Kv* kv, Reader* r, bint last) noexcept nogil:
                  b"" if not last else b", or set aof-load-truncated to yes")
         return EINVAL
     durable_log(r.d, LOG_WARNING, b"!!! Warning: short read while loading the AOF file %s!!!%s", r.name, b"")
-    if r.until:
+    if r.past.until:
         return 0
     durable_log_n(r.d, LOG_WARNING, b"Truncating the AOF at offset %lld", <int64_t>offset_of(r), 0)
     fd = r.d.files.open(r.d.files.self, r.path, O_WRONLY, 0)
@@ -395,6 +418,8 @@ cdef int replay_part(Kv* kv, Reader* r, bint last) noexcept nogil:
     free(s)
     if state == REPLAY_TORN:
         return cut_off(kv, r, last)
+    if state == REPLAY_PAST:
+        return r.error
     if state == REPLAY_IO:
         snprintf(r.d.trouble, sizeof(r.d.trouble), b"Unrecoverable error reading the append only file %s: %s", r.name,
                  strerror(r.error))
@@ -407,8 +432,8 @@ cdef int replay_part(Kv* kv, Reader* r, bint last) noexcept nogil:
 
 # ---- files
 
-cdef int load_file(Kv* kv, const char* path, const char* name, bint journal, bint base, bint last, bint share, bint replace,
-                   int64_t until, bint* stopped) noexcept nogil:
+cdef int load_file(Kv* kv, const char* path, const char* name, bint journal, bint last, bint share, bint replace,
+                   Past* past) noexcept nogil:
     """A snapshot, or a part of a journal (which may begin with a snapshot)."""
     cdef Reader r
     cdef int64_t total = files_size(path)
@@ -419,7 +444,7 @@ cdef int load_file(Kv* kv, const char* path, const char* name, bint journal, bin
     r.path = path
     r.name = name
     r.share = share
-    r.until = until
+    r.past = past
     buffer_init(&r.buf)
     r.fd = r.d.files.open(r.d.files.self, path, O_RDONLY, 0)
     if r.fd < 0:
@@ -437,7 +462,6 @@ cdef int load_file(Kv* kv, const char* path, const char* name, bint journal, bin
         error = read_snapshot(kv, &r, journal, replace, <uint64_t>total if total >= 0 else <uint64_t>-1)
     if error == 0 and journal:
         error = replay_part(kv, &r, last)
-    stopped[0] = r.stopped
     r.d.files.close(r.d.files.self, r.fd)
     buffer_free(&r.buf)
     breathe(&r, <uint64_t>total if total > 0 and <uint64_t>total >= r.told else r.told)
@@ -456,20 +480,10 @@ cdef uint64_t size_of_parts(Durable* d, Manifest* m) noexcept nogil:
     return total
 
 
-cdef void log_part(Durable* d, bint base, const char* name, int64_t began) noexcept nogil:
-    cdef char seconds[32]
-    snprintf(seconds, sizeof(seconds), b"%.3f", <double>(mono_ns() - began) / 1e9)
-    if base:
-        durable_log(d, LOG_NOTICE, b"DB loaded from base file %s: %s seconds", name, seconds)
-    else:
-        durable_log(d, LOG_NOTICE, b"DB loaded from incr file %s: %s seconds", name, seconds)
-
-
-cdef int load_parts(Kv* kv, bint share, int64_t until) noexcept nogil:
+cdef int load_parts(Kv* kv, bint share, Past* past) noexcept nogil:
     cdef Durable* d = durable_of(kv)
     cdef Manifest* m = &d.manifest
     cdef char path[PATH_ROOM]
-    cdef bint stopped = False
     cdef int64_t began
     cdef int error = 0
     cdef int last = -1
@@ -484,24 +498,43 @@ cdef int load_parts(Kv* kv, bint share, int64_t until) noexcept nogil:
         if files_join(path, PATH_ROOM, d.journal_dir, m.parts[i].name):
             return ENAMETOOLONG
         began = mono_ns()
-        error = load_file(kv, path, m.parts[i].name, True, m.parts[i].type == PART_BASE, i == last, share, False, until,
-                          &stopped)
-        if error or stopped:
+        error = load_file(kv, path, m.parts[i].name, True, i == last, share, False, past)
+        if error or past.stopped:
             break
-        log_part(d, m.parts[i].type == PART_BASE, m.parts[i].name, began)
-    return error
+        load_log_part(d, m.parts[i].type == PART_BASE, m.parts[i].name, began)
+    return error if error or past.stopped else past_end(past, d, 0)
 
 
-cdef int load_any(Kv* kv, int what, bint share, bint merge, int64_t until) noexcept nogil:
+cdef int load_past(Kv* kv, bint share, Past* past) noexcept nogil:
+    """A past moment, without changing a file: an old single file is not moved to its new place."""
     cdef Durable* d = durable_of(kv)
     cdef char path[PATH_ROOM]
-    cdef bint stopped
+    cdef int error
+    if config_value(kv, APPENDONLY).p[0] != c"y":
+        return past_without(past, d)
+    if files_join(path, PATH_ROOM, d.dir, d.journal_name):
+        return ENAMETOOLONG
+    if files_size(d.journal_dir) < 0 and files_size(path) >= 0:
+        d.loading_total = <uint64_t>files_size(path)
+        error = load_file(kv, path, d.journal_name, True, True, share, False, past)
+        return error if error or past.stopped else past_end(past, d, 0)
+    error = aof_find(d)
+    if error:
+        return error
+    return load_parts(kv, share, past) if d.manifest.n else past_without(past, d)
+
+
+cdef int load_any(Kv* kv, int what, bint share, bint merge, Past* past) noexcept nogil:
+    cdef Durable* d = durable_of(kv)
+    cdef char path[PATH_ROOM]
     cdef int error = 0
+    if past.until:
+        return load_past(kv, share, past)
     if what == LOAD_JOURNAL or (what == LOAD_CONFIGURED and config_value(kv, APPENDONLY).p[0] == c"y"):
         if d.state == JOURNAL_OFF:
             error = aof_find(d)
         if error or d.manifest.n:
-            return error if error else load_parts(kv, share, until)
+            return error if error else load_parts(kv, share, past)
         if what == LOAD_JOURNAL:
             return 0
     if files_join(path, PATH_ROOM, d.dir, d.snapshot_name):
@@ -509,7 +542,7 @@ cdef int load_any(Kv* kv, int what, bint share, bint merge, int64_t until) noexc
     if files_size(path) == -ENOENT:
         return 0 if what == LOAD_CONFIGURED else ENOENT
     d.loading_total = <uint64_t>max(files_size(path), 0)
-    return load_file(kv, path, d.snapshot_name, False, False, True, share, merge, until, &stopped)
+    return load_file(kv, path, d.snapshot_name, False, True, share, merge, past)
 
 
 cdef int load_both(Kv* kv, int what, int64_t until, bint share, bint merge) noexcept nogil:
@@ -518,17 +551,25 @@ cdef int load_both(Kv* kv, int what, int64_t until, bint share, bint merge) noex
     cdef bint effects = kv.effects_on
     cdef int64_t began = mono_ns()
     cdef char seconds[32]
+    cdef Past past
     cdef int error
+    memset(&past, 0, sizeof(Past))
+    past.until = until
     access_refresh(kv)
     kv.effects_on = False
     kv.loading = True
     d.loading_began = durable_wall()
     d.loading_total = d.loading_done = 0
+    d.load_used_mem = 0
+    d.load_dropped = 0
     d.trouble[0] = 0
-    error = load_any(kv, what, share, merge, until)
+    error = load_any(kv, what, share, merge, &past)
     kv.loading = False
     kv.effects_on = effects
     d.dirty_saved = kv.dirty
+    if d.load_dropped:
+        durable_log_n(d, LOG_WARNING, b"Passed over, as this store can't hold it: %lld keys, libraries and commands. The next "
+                      b"snapshot or rewrite will be without them.", <int64_t>d.load_dropped, 0)
     if error and d.trouble[0] == 0:
         snprintf(d.trouble, sizeof(d.trouble), b"%s", strerror(error))
     if error:

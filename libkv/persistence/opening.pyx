@@ -8,6 +8,7 @@ import os
 from libc.stdint cimport int64_t
 from libc.stdio cimport snprintf
 
+from libkv.disk.files cimport files_join, files_list
 from libkv.engine.config cimport config_id, config_value
 from libkv.engine.lock cimport lock_give, lock_take
 from libkv.engine.types cimport Kv
@@ -16,7 +17,6 @@ from libkv.persistence.durable cimport (
     JOURNAL_OFF, SAVES_BY_POINTS, Durable, durable_configure, durable_of, durable_start_keeper, pthread_mutex_lock,
     pthread_mutex_unlock,
 )
-from libkv.persistence.files cimport files_join, files_list
 from libkv.persistence.journal cimport journal_sync_all, journal_take
 from libkv.persistence.load cimport LOAD_CONFIGURED, load_store
 from libkv.persistence.shutdown cimport shutdown_prepare
@@ -89,17 +89,19 @@ cdef int begin(Kv* kv, int64_t until) noexcept nogil:
     return error
 
 
-def start(StoreCore store not None, *, int64_t until=0, bint exclusive=False):
+def start(StoreCore store not None, *, int64_t until=0, bint exclusive=False, bint skip_unsupported=False):
     """Loads what the store's configuration names, then writes there: to be called once, before the store is used.
 
     exclusive: the caller has locked the directory.  until: seconds of Unix time: the state at that moment; no file is
-    changed, and the store refuses writes.
+    changed, and the store refuses writes.  skip_unsupported: keys of a snapshot that the store can't hold, and commands of
+    a journal that it doesn't know, are passed over, counted (INFO: last_load_dropped) and logged; else they are errors.
     StoreFilesError: the files can't be read or written; its text says which and why.
     """
     cdef int error
     store.enter()
     try:
         durable_of(store.kv).exclusive = exclusive
+        durable_of(store.kv).skip_unsupported = skip_unsupported
         with nogil:
             error = begin(store.kv, until)
         if error:

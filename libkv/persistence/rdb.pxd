@@ -57,6 +57,8 @@ cdef struct RdbLoad:            # all zero: as redis-server loads its dump.rdb
     void* library_arg
     bint (*progress)(void* arg, uint64_t keys, uint64_t offset) noexcept nogil     # each 1024 keys; False: RDB_STOPPED
     void* progress_arg
+    void (*dropped)(void* arg, int db, const char* key, size_t n, const char* what) noexcept nogil
+        # skip_unsupported has passed something over: a key, or (NULL) what is no key's; may be NULL; gets progress_arg
     # out
     RdbAux aux
     int version                 # the file's; VALKEY's as 80

@@ -10,7 +10,7 @@ from libkv.engine.doom cimport doom_entry_value
 from libkv.engine.entry cimport E_TTL, entry_clock, entry_expire, entry_key
 from libkv.engine.settings cimport POLICY_ALLKEYS_LRU, POLICY_VOLATILE_LRU
 from libkv.engine.types cimport Db
-from libkv.persistence.rdb_decode cimport rdb_fail
+from libkv.persistence.rdb_decode cimport rdb_fail, rdb_type_name
 from libkv.persistence.rdb_encode cimport rdb_put_length, rdb_put_number, rdb_put_string, rdb_put_value, rdb_type_of
 from libkv.persistence.rdb_fill cimport FILL_OK, FILL_TWICE, Fill, fill_add, fill_drop, fill_flush
 from libkv.persistence.rdb_format cimport (
@@ -238,12 +238,20 @@ cdef int load_sizes(Load* l) noexcept nogil:
     return RDB_OK
 
 
+cdef void tell_dropped(Load* l, const char* what) noexcept nogil:
+    l.o.unsupported += 1
+    if what == NULL:
+        what = b"a module's or a cluster's data"
+    if l.o.dropped != NULL:
+        l.o.dropped(l.o.progress_arg, l.r.db, l.r.key, l.r.key_n, what)
+
+
 cdef int load_library(Load* l) noexcept nogil:
     cdef RdbReader* r = &l.r
     cdef int code
     if l.o.library == NULL:
         if l.o.skip_unsupported:
-            l.o.unsupported += 1
+            tell_dropped(l, b"a function library")
             return RDB_OK
         return rdb_fail(&r.error, r.s, RDB_UNSUPPORTED, b"a function library, which can't be loaded here")
     code = l.o.library(l.o.library_arg, r.kv, r.text.p, r.text.n, &r.error)
@@ -273,7 +281,7 @@ cdef int load_record(Load* l) noexcept nogil:
     elif r.what == RDB_IS_EMPTY:
         l.o.empty += 1
     elif r.what == RDB_IS_DROPPED:
-        l.o.unsupported += 1
+        tell_dropped(l, rdb_type_name(r.rdb_type))
     if code == RDB_OK and r.key != NULL:
         l.seen += 1
         if l.seen % PROGRESS_EVERY == 0 and l.o.progress != NULL:

@@ -529,7 +529,7 @@ def load_store(StoreCore store, int fd, bint replace=False, bint skip_unsupporte
         if source_open(&s, source_fd_read, <void*><size_t>fd, total, True) != 0:
             raise MemoryError("no memory for a reader")
         o.library = durable_of(store.kv).library
-        o.library_arg = durable_of(store.kv).library_arg
+        o.library_arg = <void*>&o if replace else durable_of(store.kv).library_arg  # any but NULL: libraries too
         with nogil:
             lock_take(store.kv)
             code = rdb_load(store.kv, &s, &o, &e)

@@ -60,11 +60,6 @@ cdef inline void sink_byte(Sink* s, int b) noexcept nogil:
     else:
         sink_put_slow(s, &c, 1)
 
-cdef inline uint64_t sink_offset(Sink* s) noexcept nogil:
-    """Bytes put so far."""
-    return s.written + s.n
-
-
 cdef enum:
     SOURCE_CUT = -1             # Source.error: the input ended too early (else an errno)
 

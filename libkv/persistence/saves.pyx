@@ -6,19 +6,18 @@ store replaces nothing.
 
 from libc.errno cimport EBUSY
 from libc.stdint cimport int64_t, uint64_t
-from libc.stdio cimport snprintf
 from libc.stdlib cimport strtoll
 from libc.string cimport memset, strerror
 
+from libkv.disk.files cimport files_install, files_join
 from libkv.engine.config cimport config_id, config_value
 from libkv.engine.latency cimport latency_add
 from libkv.engine.lock cimport lock_give, lock_take
 from libkv.engine.settings cimport LOG_NOTICE, LOG_WARNING
 from libkv.persistence.durable cimport (
     PATH_ROOM, SAVES_BY_POINTS, durable_log, durable_log_n, durable_of, durable_refuse,
-    durable_start_keeper, durable_wall,
+    durable_start_keeper, durable_wall, pthread_mutex_lock, pthread_mutex_unlock,
 )
-from libkv.persistence.files cimport files_join
 from libkv.persistence.snapshot cimport SNAPSHOT_RDB, snapshot_end, snapshot_start, snapshot_write
 
 cdef enum:
@@ -66,7 +65,6 @@ cdef int save_now(Kv* kv) noexcept nogil:
     d.dirty_saved = kv.dirty
     d.last_save = durable_wall()
     d.save_ok = True
-    d.saves += 1
     durable_refuse(d)
     return 0
 
@@ -83,7 +81,6 @@ cdef int save_background(Kv* kv) noexcept nogil:
     if error == 0:
         error = -files_join(d.save_path, PATH_ROOM, d.dir, d.snapshot_name)
     if error == 0:
-        snprintf(d.save_dir, PATH_ROOM, b"%s", d.dir)
         plan_fill(kv, &plan, SNAPSHOT_RDB)
         error = snapshot_start(kv, &d.snapshot, &plan)
     if error:
@@ -95,6 +92,7 @@ cdef int save_background(Kv* kv) noexcept nogil:
     d.head.fork_us = d.snapshot.fork_us
     latency_add(kv, b"fork", d.head.fork_us // 1000)
     d.saving = True
+    d.saves += 1
     d.dirty_forked = kv.dirty
     d.save_began = d.last_try
     durable_start_keeper(d)             # it has something to look at now
@@ -109,20 +107,31 @@ cdef void save_stop(Kv* kv) noexcept nogil:
     durable_log(d, LOG_WARNING, b"There is a child saving an .rdb. Killing it!%s%s", b"", b"")
     snapshot_end(&d.snapshot)
     d.saving = False
+    d.save_seconds = durable_wall() - d.save_began
     d.save_began = 0
+    # a keeper that is just giving the finished file its name is through then
+    pthread_mutex_lock(&d.io)
+    pthread_mutex_unlock(&d.io)
 
 
-cdef void save_ended(Durable* d, bint good) noexcept nogil:
+cdef void save_flushed(Kv* kv) noexcept nogil:
+    """As redis-server: with save points a snapshot without keys is written at once, so that a crash does not bring them
+    back."""
+    if kv.loading or durable_of(kv) == NULL:
+        return
+    save_stop(kv)
+    if save_wanted_at_end(kv):
+        save_now(kv)
+
+
+cdef void save_ended(Durable* d, bint good, int64_t began) noexcept nogil:
     cdef int error = d.snapshot.error
     if good:
-        error = -d.files.rename(d.files.self, d.snapshot.path, d.save_path)
-        if error == 0:
-            error = -d.files.sync_directory(d.files.self, d.save_dir)
-        else:
-            d.files.unlink(d.files.self, d.snapshot.path)
+        error = -files_install(d.files, d.snapshot.path, d.save_path, NULL)
         good = error == 0
+    pthread_mutex_unlock(&d.io)
     lock_take(d.kv)
-    if not d.saving:                    # SHUTDOWN or FLUSHALL has given it up meanwhile
+    if not d.saving or d.snapshot.began != began:       # SHUTDOWN or FLUSHALL has given it up meanwhile
         lock_give(d.kv)
         return
     d.saving = False
@@ -133,7 +142,6 @@ cdef void save_ended(Durable* d, bint good) noexcept nogil:
     if good:
         d.dirty_saved = d.dirty_forked
         d.last_save = durable_wall()
-        d.saves += 1
         durable_log(d, LOG_NOTICE, b"DB saved on disk%s%s", b"", b"")
         durable_log_n(d, LOG_NOTICE, b"Fork CoW for RDB: %lld MB", <int64_t>(d.save_cow >> 20), 0)
         durable_log(d, LOG_NOTICE, b"Background saving terminated with success%s%s", b"", b"")

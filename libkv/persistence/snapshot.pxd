@@ -9,8 +9,8 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
+from libkv.disk.files cimport Files
 from libkv.engine.types cimport Kv
-from libkv.persistence.files cimport Files
 from libkv.persistence.rdb cimport rdb_libraries_each
 from libkv.persistence.rio cimport Sink
 

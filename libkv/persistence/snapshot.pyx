@@ -4,15 +4,15 @@ The fork is libc's, which makes malloc usable in the child (fork(3)); the writer
 work area.  Python's own fork handlers don't run, and need not: no Python runs in the child.
 """
 
-from libc.errno cimport EINTR, ENAMETOOLONG, ENOMEM, errno
+from libc.errno cimport EINTR, ENOMEM, errno
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memset, strncmp
 from libc.stdlib cimport strtoll
 
+from libkv.disk.files cimport files_install, files_join, files_write_all
 from libkv.engine.clock cimport mono_ns
 from libkv.persistence.commands_form cimport commands_save
-from libkv.persistence.files cimport files_join, files_write_all
 from libkv.persistence.rdb cimport RdbSave, rdb_save
 from libkv.persistence.rio cimport sink_close, sink_open
 
@@ -214,8 +214,6 @@ cdef int snapshot_write(Kv* kv, SnapshotPlan* plan, const char* path, uint64_t* 
     cdef char temp[SNAPSHOT_PATH]
     cdef SnapshotFile f
     cdef Sink sink
-    cdef size_t end = 0
-    cdef size_t i = 0
     cdef int error = -name_of(plan, getpid(), temp)
     if error:
         return error
@@ -224,24 +222,10 @@ cdef int snapshot_write(Kv* kv, SnapshotPlan* plan, const char* path, uint64_t* 
         return ENOMEM
     error = write_file(kv, plan, &f, &sink, keys)
     sink_close(&sink)
-    if error == 0:
-        error = -plan.files.rename(plan.files.self, temp, path)
     if error:
         plan.files.unlink(plan.files.self, temp)
         return error
-    while path[i]:                      # the directory of `path` may be another than the temporary file's
-        if path[i] == c"/":
-            end = i
-        i += 1
-    if end >= SNAPSHOT_PATH:
-        return ENAMETOOLONG
-    for i in range(end):
-        temp[i] = path[i]
-    if end == 0:
-        temp[0] = c"/"
-        end = 1
-    temp[end] = 0
-    return -plan.files.sync_directory(plan.files.self, temp)
+    return -files_install(plan.files, temp, path, NULL)
 
 
 # ---- the child

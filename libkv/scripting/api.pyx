@@ -12,10 +12,10 @@ from libc.string cimport strlen
 from libkv.engine.acl cimport acl_check_words, acl_refuse, acl_unlimited
 from libkv.engine.call cimport call_count_error, call_execute
 from libkv.engine.eviction cimport eviction_full
-from libkv.engine.registry cimport CMD_DENYOOM, CMD_NOSCRIPT, CMD_WRITE, Command
+from libkv.engine.registry cimport CMD_DENYOOM, CMD_MAY_REPLICATE, CMD_NOSCRIPT, CMD_WRITE, Command
 from libkv.engine.renames cimport rename_find_words
 from libkv.engine.reply cimport reply_error
-from libkv.engine.types cimport Arg, Kv, Reply
+from libkv.engine.types cimport HOOK_ANY_IN_SCRIPTS, Arg, Kv, Reply
 from libkv.scripting.convert cimport convert_number_text, convert_push
 from libkv.scripting.lua cimport (
     LUA_REGISTRYINDEX, LUA_TNUMBER, LUA_TSTRING, lua, lua_function,
@@ -82,11 +82,11 @@ cdef bint refused(Run* run, Command* cmd, Arg* argv, int argc) noexcept nogil:
         reply_error(r, b"ERR Unknown Redis command called from script")
     elif (cmd.arity > 0 and argc != cmd.arity) or argc < -cmd.arity:
         reply_error(r, b"ERR Wrong number of args calling Redis command from script")
-    elif cmd.flags & CMD_NOSCRIPT:
+    elif cmd.flags & CMD_NOSCRIPT and not run.inner.kv.hooks & HOOK_ANY_IN_SCRIPTS:
         reply_error(r, b"ERR This Redis command is not allowed from script")
     elif UNLIKELY(not acl_unlimited(run.inner.session)) and acl_refuse(&run.inner, cmd, argv, argc, r):
         pass
-    elif cmd.flags & CMD_WRITE and run.flags & RUN_READONLY:
+    elif cmd.flags & (CMD_WRITE | CMD_MAY_REPLICATE) and run.flags & RUN_READONLY:
         reply_error(r, b"ERR Write commands are not allowed from read-only scripts.")
     elif cmd.flags & CMD_DENYOOM and not run.flags & (RUN_ALLOW_OOM | RUN_WROTE) and eviction_full(run.inner.kv):
         reply_error(r, b"OOM command not allowed when used memory > 'maxmemory'.")

@@ -18,6 +18,6 @@ from libkv.scripting.lua cimport LuaState
 cdef const char* convert_push(LuaState* L, const char* p) noexcept nogil       # a reply's bytes: pushes it, returns its end
 cdef void convert_reply(LuaState* L, Reply* r, int resp) noexcept nogil
     # pops a value and replies it; resp: what the script chose.  Needs room for a value on the stack, allocates nothing.
-cdef void convert_error(Reply* r, const char* p, size_t n, bint counted) noexcept nogil
-    # -p with its lines' ends as spaces; counted: in INFO already
+cdef void convert_error(LuaState* L, Reply* r, const char* p, size_t n, bint counted) noexcept nogil
+    # -p up to a NUL, its lines' ends as spaces; counted: in INFO's errorstats already, by the command it came from
 cdef void convert_number_text(double v, char* out, int* n) noexcept nogil      # NUMBER_DOUBLE bytes; as "%.17g"

@@ -5,8 +5,10 @@ The bytes of a command's reply come from this library, so they are read without 
 
 from libc.math cimport isnan, signbit
 from libc.stdint cimport INT64_MIN, int64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, strlen
 
+from libkv.engine.call cimport call_count_error
+from libkv.engine.registry cimport Command
 from libkv.engine.reply cimport (
     reply_bool, reply_bulk, reply_double, reply_error, reply_int, reply_later, reply_later_array, reply_later_map,
     reply_later_set, reply_nil, reply_verbatim,
@@ -15,10 +17,14 @@ from libkv.scripting.lua cimport (
     LUA_REGISTRYINDEX, LUA_TBOOLEAN, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, lua, lua_pop,
 )
 from libkv.scripting.vm cimport (
-    AT_BIG_NUMBER, AT_DOUBLE, AT_ERR, AT_FORMAT, AT_IGNORE, AT_MAP, AT_OK, AT_SET, AT_STRING, AT_VERBATIM,
+    AT_BIG_NUMBER, AT_DOUBLE, AT_ERR, AT_FORMAT, AT_IGNORE, AT_MAP, AT_OK, AT_SET, AT_STRING, AT_VERBATIM, RUN_FAILED,
+    Scripting, vm_of,
 )
 from libkv.structures.buffer cimport buffer_room
 from libkv.structures.number cimport number_parse_double, number_parse_i64, number_print_double
+
+cdef extern from "<string.h>" nogil:
+    size_t strnlen(const char*, size_t)
 
 
 # ---- replies to Lua
@@ -147,12 +153,20 @@ cdef void put_line(Reply* r, char kind, const char* p, size_t n) noexcept nogil:
     r.out.n += n + 3
 
 
-cdef void convert_error(Reply* r, const char* p, size_t n, bint counted) noexcept nogil:
+cdef void convert_error(LuaState* L, Reply* r, const char* p, size_t n, bint counted) noexcept nogil:
+    cdef Scripting* s = vm_of(L).of
+    cdef size_t mark = r.out.n
+    n = strnlen(p, n)
     while n and (p[n - 1] == 13 or p[n - 1] == 10):
         n -= 1
     put_line(r, c"-", p, n)
-    if not counted:
+    if s.run == NULL:                   # a script that does not compile
         r.errors += 1
+    elif counted:
+        s.kv.command_stats[(<Command*>s.run.inner.cmd).id].failed += 1
+    else:
+        call_count_error(s.kv, r.out, mark)
+        s.run.flags |= RUN_FAILED
 
 
 cdef void convert_number_text(double v, char* out, int* n) noexcept nogil:
@@ -223,12 +237,12 @@ cdef bint reply_special(LuaState* L, Reply* r, int resp) noexcept nogil:
         lua.rawget(L, -3)
         counted = lua.toboolean(L, -1) != 0
         p = lua.tolstring(L, -2, &n)
-        convert_error(r, p, n, counted)
+        convert_error(L, r, p, n, counted)
         lua_pop(L, 2)
         return True
     if field_is(L, AT_OK, LUA_TSTRING):
-        p = lua.tolstring(L, -1, &n)
-        put_line(r, c"+", p, n)
+        p = lua.tolstring(L, -1, NULL)
+        put_line(r, c"+", p, strlen(p))
     elif field_is(L, AT_DOUBLE, LUA_TNUMBER):
         reply_double(r, lua.tonumber(L, -1))
     elif field_is(L, AT_MAP, LUA_TTABLE):

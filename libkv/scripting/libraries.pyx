@@ -10,6 +10,7 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 
 from libkv.engine.clock cimport mono_ns
 from libkv.engine.types cimport Reply
+from libkv.engine.words cimport WORDS_END, WORDS_UNBALANCED, WORDS_WORD, words_next
 from libkv.persistence.rdb_format cimport RDB_BAD, RDB_NO_MEMORY, RDB_OK
 from libkv.scripting.lua cimport (
     LUA_REGISTRYINDEX, LUA_TSTRING, LUA_TTABLE, LuaState, lua, lua_pop,
@@ -27,6 +28,9 @@ from libkv.structures.siphash cimport siphash
 from libkv.structures.table cimport (
     TableIter, table_find, table_init, table_insert, table_iter, table_next, table_release, table_remove,
 )
+
+cdef extern from "<string.h>" nogil:
+    size_t strnlen(const char*, size_t)
 
 cdef enum:
     NAME_MOST = 512             # bytes of a function's name that are looked up
@@ -79,61 +83,61 @@ cdef Library* library_find(Scripting* s, const char* name, size_t n) noexcept no
 
 # ---- the first line
 
-cdef bint blank(char c) noexcept nogil:
-    return c == 32 or 9 <= c <= 13
-
-
-cdef bint metadata(const char* code, size_t n, const char** name, size_t* name_n, size_t* skip, Buffer* why) noexcept nogil:
-    """#!ENGINE name=NAME; skip: the line without its end."""
+cdef bint metadata(const char* code, size_t n, Buffer* name, size_t* skip, Buffer* why) noexcept nogil:
+    """#!ENGINE name=NAME; skip: bytes of the line without its end; name: "name=NAME", in a buffer that was empty."""
     cdef const char* end
-    cdef size_t at = 2
-    cdef size_t line, begun
+    cdef const char* at = code
+    cdef int found = WORDS_WORD
     cdef bint named = False
+    cdef size_t mark
     if n < 2 or code[0] != c"#" or code[1] != c"!":
         say(why, b"Missing library metadata", b"", 0, b"")
         return False
-    end = <const char*>memchr(code, 10, n)
-    if end == NULL:
+    end = <const char*>memchr(code, 10, strnlen(code, n))
+    while end != NULL and found == WORDS_WORD:      # its quotes must be right before anything else is
+        name.n = 0
+        found = words_next(&at, end, name)
+    if end == NULL or found == WORDS_UNBALANCED:
         say(why, b"Invalid library metadata", b"", 0, b"")
         return False
-    line = skip[0] = end - code
-    while at < line and not blank(code[at]):
-        at += 1
-    name[0] = NULL
+    skip[0] = end - code
+    at = code
+    name.n = 0
+    words_next(&at, end, name)
+    name.n = 0
     while True:
-        while at < line and blank(code[at]):
-            at += 1
-        begun = at
-        while at < line and not blank(code[at]):
-            at += 1
-        if at == begun:
+        mark = name.n
+        if words_next(&at, end, name) == WORDS_END:
             break
-        if at - begun < 5 or memcmp(code + begun, b"name=", 5) != 0:
-            say(why, b"Invalid metadata value given: ", code + begun, at - begun, b"")
+        if name.n - mark < 5 or memcmp(name.p + mark, b"name=", 5) != 0:
+            say(why, b"Invalid metadata value given: ", name.p + mark, name.n - mark, b"")
             return False
         if named:
             say(why, b"Invalid metadata value, name argument was given multiple times", b"", 0, b"")
             return False
         named = True
-        name[0] = code + begun + 5
-        name_n[0] = at - begun - 5
     if not named:
         say(why, b"Library name was not given", b"", 0, b"")
         return False
-    if not register_name_good(name[0], name_n[0]):
+    if name.failed:
+        say(why, b"not enough memory", b"", 0, b"")
+        return False
+    if not register_name_good(name.p + 5, name.n - 5):
         say(why, b"Library names can only contain letters, numbers, or underscores(_) and must be at least one character "
                  b"long", b"", 0, b"")
         return False
-    return engine_known(code, line, why)
+    mark = name.n
+    at = code
+    words_next(&at, end, name)
+    named = engine_known(name.p + mark + 2, name.n - mark - 2, why)
+    name.n = mark
+    return named
 
 
-cdef bint engine_known(const char* code, size_t line, Buffer* why) noexcept nogil:
-    cdef size_t n = 2
-    while n < line and not blank(code[n]):
-        n += 1
-    if n == 5 and (code[2] | 32) == c"l" and (code[3] | 32) == c"u" and (code[4] | 32) == c"a":
+cdef bint engine_known(const char* p, size_t n, Buffer* why) noexcept nogil:
+    if n == 3 and (p[0] | 32) == c"l" and (p[1] | 32) == c"u" and (p[2] | 32) == c"a":
         return True
-    say(why, b"Engine '", code + 2, n - 2, b"' not found")
+    say(why, b"Engine '", p, n, b"' not found")
     return False
 
 
@@ -236,16 +240,23 @@ cdef void library_free(Scripting* s, Library* library) noexcept nogil:
 
 
 cdef Library* library_compile(Scripting* s, const char* code, size_t n, bint replace, Buffer* why) noexcept nogil:
-    cdef const char* name = NULL
-    cdef size_t name_n = 0
+    cdef Library* library = NULL
+    cdef Buffer name
     cdef size_t skip = 0
+    buffer_init(&name)
+    if metadata(code, n, &name, &skip, why):
+        library = compile_named(s, name.p + 5, name.n - 5, code, n, skip, replace, why)
+    buffer_free(&name)
+    return library
+
+
+cdef Library* compile_named(Scripting* s, const char* name, size_t name_n, const char* code, size_t n, size_t skip,
+                            bint replace, Buffer* why) noexcept nogil:
     cdef Library* library
     cdef Vm* vm
     cdef Load job
     cdef Reply r
     cdef int status
-    if not metadata(code, n, &name, &name_n, &skip, why):
-        return NULL
     if not replace and library_find(s, name, name_n) != NULL:
         say(why, b"Library '", name, name_n, b"' already exists")
         return NULL

@@ -15,8 +15,8 @@ cdef void run_execute(Ctx* c, Vm* vm, Run* run, uint32_t flags, bint readonly, R
 cdef void run_kill(Scripting* s, int kind, Reply* r) noexcept nogil             # SCRIPT KILL and FUNCTION KILL
 cdef bint run_busy(Scripting* s, Reply* r) noexcept nogil
     # a script is in execution (what comes past the gates, an effect stream, may find one): replied BUSY
-cdef bint run_keys(Arg* argv, int argc, const char* not_a_number, int* n, Reply* r) noexcept nogil
-    # the number of keys in argv[2]; False: replied what is wrong with it
+cdef bint run_words(Run* run, Arg* argv, int argc, const char* not_a_number, Reply* r) noexcept nogil
+    # keys and arguments of argv, argv[2] being the number of keys; False: replied what is wrong with that
 cdef int run_body(LuaState* L) noexcept nogil           # the C function that machines keep as the first value of their stack
 cdef void run_hook(LuaState* L, LuaDebug* ar) noexcept nogil
 cdef void run_failure(LuaState* L, Run* run) noexcept nogil     # replies the error on top

@@ -24,16 +24,17 @@ from libkv.engine.eviction cimport eviction_full
 from libkv.engine.lock cimport lock_give, lock_take
 from libkv.engine.registry cimport Command
 from libkv.engine.reply cimport reply_error, reply_ok
-from libkv.engine.types cimport S_EMBEDDED, Kv, Session
+from libkv.engine.types cimport HOOK_BUSY, S_EMBEDDED, Kv, Session
 from libkv.scripting.convert cimport convert_error, convert_reply
 from libkv.scripting.lua cimport (
     LUA_GCRESTART, LUA_GCSETPAUSE, LUA_GCSETSTEPMUL, LUA_GCSTEP, LUA_MASKCOUNT, LUA_REGISTRYINDEX, LUA_TSTRING,
     LUA_TTABLE, lua, lua_pop,
 )
 from libkv.scripting.vm cimport (
-    AT_ARGV, AT_ERR, AT_HANDLER, AT_HIDDEN, AT_IGNORE, AT_KEYS, AT_LINE, AT_SOURCE, HOOK_STEPS, KILL_ASKED, KILL_FORCED,
-    KILL_NONE, RUN_ALLOW_OOM, RUN_KILL_TOLD, RUN_READONLY, RUN_TOLD, RUN_WROTE, SCRIPT_ALLOW_OOM, SCRIPT_COMPAT, SCRIPT_NO_WRITES,
-    VM_FUNCTIONS, VM_SCRIPTS, kill_get, kill_set, raise_error, vm_kill_check, vm_of, vm_relieve,
+    AT_ARGV, AT_ERR, AT_HANDLER, AT_HIDDEN, AT_IGNORE, AT_KEYS, AT_LINE, AT_SOURCE, HOOK_STEPS, KILL_ASKED,
+    KILL_FORCED, KILL_NONE, RUN_ALLOW_OOM, RUN_FAILED, RUN_KILL_TOLD, RUN_READONLY, RUN_TOLD, RUN_WROTE,
+    SCRIPT_ALLOW_OOM, SCRIPT_COMPAT, SCRIPT_NO_WRITES, VM_FUNCTIONS, VM_SCRIPTS, kill_get, kill_set, raise_error,
+    vm_kill_check, vm_of, vm_relieve,
 )
 from libkv.structures.alloc cimport LIKELY, UNLIKELY
 from libkv.structures.buffer cimport Buffer, buffer_add, buffer_trim
@@ -62,7 +63,6 @@ cdef extern from *:
 
 cdef enum:
     GC_RUNS = 50                # runs between two steps of the collector
-    HOOK_BUSY = 1 << 29         # Kv.hooks: no short cuts past the gates
     GIVE_NS = 100000            # how long a busy script leaves the lock to others
     REPLY_KEEP = 65536
     LOAD_MS = 500               # how long a library may load
@@ -125,18 +125,17 @@ cdef void run_failure(LuaState* L, Run* run) noexcept nogil:
         buffer_add(text, b"ERR Error running script ", 25)
         buffer_add(text, run.name, run.name_n)
         buffer_add(text, b", ", 2)
-        p = lua.tolstring(L, -1, &n)
+        p = lua.tolstring(L, -1, NULL)
         if p == NULL:
             p = b"execution failure"
-            n = 17
-        buffer_add(text, p, n)
-        convert_error(run.reply, text.p, text.n, False)
+        buffer_add(text, p, strlen(p))
+        convert_error(L, run.reply, text.p, text.n, False)
         return
     lua.rawgeti(L, LUA_REGISTRYINDEX, AT_ERR)
     lua.rawget(L, -2)
     if lua.type(L, -1) == LUA_TSTRING:
-        p = lua.tolstring(L, -1, &n)
-        buffer_add(text, p, n)
+        p = lua.tolstring(L, -1, NULL)
+        buffer_add(text, p, strlen(p))              # a NUL ends the text of an error
     else:
         buffer_add(text, b"ERR unknown error", 17)
     lua.rawgeti(L, LUA_REGISTRYINDEX, AT_IGNORE)
@@ -155,7 +154,7 @@ cdef void run_failure(LuaState* L, Run* run) noexcept nogil:
         lua.rawget(L, -5)
         buffer_add(text, digits, number_print_i64(digits, <int64_t>lua.tonumber(L, -1)))
         buffer_add(text, b".", 1)
-    convert_error(run.reply, text.p, text.n, counted)
+    convert_error(L, run.reply, text.p, text.n, counted)
 
 
 cdef bint run_allowed(Ctx* c, uint32_t flags, bint readonly, Reply* r) noexcept nogil:
@@ -229,7 +228,6 @@ cdef int collect(LuaState* L) noexcept nogil:
 cdef void run_execute(Ctx* c, Vm* vm, Run* run, uint32_t flags, bint readonly, Reply* r) noexcept nogil:
     cdef LuaState* L = vm.L
     cdef size_t mark = r.out.n
-    cdef uint32_t errors = r.errors
     cdef locale_t locale
     run_begin(c, vm, run, flags, readonly, r)
     c.kv.in_exec += 1
@@ -248,8 +246,8 @@ cdef void run_execute(Ctx* c, Vm* vm, Run* run, uint32_t flags, bint readonly, R
     vm_relieve(vm)
     c.kv.in_exec -= 1
     run_end(vm)
-    if UNLIKELY(r.errors == errors and r.out.n > mark and r.out.p[mark] == c"-"):
-        c.kv.command_stats[(<Command*>c.cmd).id].failed += 1    # an error that was counted where it arose
+    if UNLIKELY(run.flags & RUN_FAILED):
+        c.kv.command_stats[(<Command*>c.cmd).id].failed += 1    # once for all of its own errors, which are counted
     propagate_none(c)           # its commands have told theirs
 
 
@@ -359,7 +357,7 @@ cdef void run_kill(Scripting* s, int kind, Reply* r) noexcept nogil:
         reply_ok(r)
 
 
-cdef bint run_keys(Arg* argv, int argc, const char* not_a_number, int* n, Reply* r) noexcept nogil:
+cdef bint run_words(Run* run, Arg* argv, int argc, const char* not_a_number, Reply* r) noexcept nogil:
     cdef int64_t v
     if not arg_int_msg(&argv[2], &v, r, not_a_number):
         return False
@@ -369,5 +367,10 @@ cdef bint run_keys(Arg* argv, int argc, const char* not_a_number, int* n, Reply*
     if v < 0:
         reply_error(r, b"ERR Number of keys can't be negative")
         return False
-    n[0] = <int>v
+    run.argv = argv
+    run.argc = argc
+    run.keys = argv + 3
+    run.n_keys = <int>v
+    run.args = argv + 3 + v
+    run.n_args = argc - 3 - <int>v
     return True

@@ -161,16 +161,17 @@ cdef int table_foreach(LuaState* L) noexcept nogil:
 
 cdef int base_pcall(LuaState* L) noexcept nogil:
     cdef int status
-    lua.L_checkany(L, 1)
+    if lua.gettop(L) == 0:              # Redis calls the place of its own result
+        lua.pushboolean(L, 0)
+        lua.pushstring(L, b"attempt to call a boolean value")
+        return 2
     status = lua.pcall(L, lua.gettop(L) - 1, LUA_MULTRET, 0)
     vm_kill_check(L)
     if status and lua.type(L, -1) == LUA_TTABLE:
         lua.rawgeti(L, LUA_REGISTRYINDEX, AT_ERR)
         lua.rawget(L, -2)
         if lua.isstring(L, -1):
-            lua.replace(L, -2)
-        else:
-            lua_pop(L, 1)
+            lua.replace(L, -2)          # else it comes behind the table, as in Redis
     lua.L_checkstack(L, 1, b"too many results")
     lua.pushboolean(L, status == 0)
     lua.insert(L, 1)

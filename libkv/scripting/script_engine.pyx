@@ -13,6 +13,7 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 
 from libkv.engine.reply cimport reply_error, reply_errorf, reply_oom
 from libkv.engine.types cimport S_DENY_BLOCKING, S_SCRIPT
+from libkv.engine.words cimport WORDS_END, WORDS_UNBALANCED, WORDS_WORD, words_next
 from libkv.scripting.convert cimport convert_error
 from libkv.scripting.flags cimport script_flag
 from libkv.scripting.lua cimport LUA_REGISTRYINDEX, LuaState, lua, lua_pop
@@ -21,11 +22,14 @@ from libkv.scripting.vm cimport (
     SCRIPT_COMPAT, VM_SCRIPTS, Vm, kill_set, vm_delete, vm_of, vm_relieve,
 )
 from libkv.structures.alloc cimport heap_alloc, heap_free, heap_size
-from libkv.structures.buffer cimport buffer_add, buffer_free, buffer_init
+from libkv.structures.buffer cimport Buffer, buffer_add, buffer_free, buffer_init
 from libkv.structures.siphash cimport siphash
 from libkv.structures.table cimport (
     TableIter, table_bytes, table_find, table_init, table_insert, table_iter, table_next, table_release,
 )
+
+cdef extern from "<string.h>" nogil:
+    size_t strnlen(const char*, size_t)
 
 cdef enum:
     SHA_AT = 40                 # where a Script's key lies
@@ -125,42 +129,46 @@ cdef bint take_flags(const char* p, size_t n, uint32_t* flags, Reply* r) noexcep
 cdef bint shebang_flags(const char* body, size_t n, uint32_t* flags, size_t* skip, Reply* r) noexcept nogil:
     """The first line, when it is a shebang: its flags, and its length without the line's end."""
     cdef const char* end
-    cdef size_t at = 0
-    cdef size_t line
-    cdef size_t begun
-    cdef int word = 0
+    cdef Buffer word
+    cdef bint good
     if n < 2 or body[0] != c"#" or body[1] != c"!":
         flags[0] = SCRIPT_COMPAT
         return True
-    end = <const char*>memchr(body, 10, n)
+    end = <const char*>memchr(body, 10, strnlen(body, n))
     if end == NULL:
         reply_error(r, b"ERR Invalid script shebang")
         return False
-    line = end - body
-    while at < line:
-        while at < line and is_blank(body[at]):
-            at += 1
-        begun = at
-        while at < line and not is_blank(body[at]):
-            at += 1
-        if at == begun:
-            break
-        if word == 0:
-            if at - begun != 5 or memcmp(body, b"#!lua", 5) != 0:
-                reply_errorf(r, b"ERR Unexpected engine in script shebang: %.*s", body + begun, at - begun)
-                return False
-        elif at - begun < 6 or memcmp(body + begun, b"flags=", 6) != 0:
-            reply_errorf(r, b"ERR Unknown lua shebang option: %.*s", body + begun, at - begun)
-            return False
-        elif not take_flags(body + begun + 6, at - begun - 6, flags, r):
-            return False
-        word += 1
-    skip[0] = line
-    return True
+    skip[0] = end - body
+    buffer_init(&word)
+    good = shebang_words(body, end, &word, flags, r)
+    buffer_free(&word)
+    return good
 
 
-cdef bint is_blank(char c) noexcept nogil:
-    return c == 32 or 9 <= c <= 13
+cdef bint shebang_words(const char* p, const char* end, Buffer* word, uint32_t* flags, Reply* r) noexcept nogil:
+    """ENGINE [flags=NAME,...]."""
+    cdef const char* at = p
+    cdef int found = WORDS_WORD
+    while found == WORDS_WORD:          # its quotes must be right before anything else is
+        word.n = 0
+        found = words_next(&at, end, word)
+    word.n = 0
+    if found == WORDS_UNBALANCED:
+        reply_error(r, b"ERR Invalid engine in script shebang")
+        return False
+    words_next(&p, end, word)
+    if word.n != 5 or memcmp(word.p, b"#!lua", 5) != 0:
+        reply_errorf(r, b"ERR Unexpected engine in script shebang: %.*s", word.p, word.n)
+        return False
+    while True:
+        word.n = 0
+        if words_next(&p, end, word) == WORDS_END:
+            return True
+        if word.n < 6 or memcmp(word.p, b"flags=", 6) != 0:
+            reply_errorf(r, b"ERR Unknown lua shebang option: %.*s", word.p, word.n)
+            return False
+        if not take_flags(word.p + 6, word.n - 6, flags, r):
+            return False
 
 
 # ---- cached scripts
@@ -191,7 +199,7 @@ cdef int compile_body(LuaState* L) noexcept nogil:
         lua.insert(L, -2)
         lua.concat(L, 2)
         text = lua.tolstring(L, -1, &n)
-        convert_error(job.r, text, n, False)
+        convert_error(L, job.r, text, n, False)
         return 0
     job.ref = lua.L_ref(L, LUA_REGISTRYINDEX)
     return 0

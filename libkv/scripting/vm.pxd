@@ -55,6 +55,7 @@ cdef enum:
     RUN_ALLOW_OOM = 1 << 2
     RUN_TOLD = 1 << 3           # the log has its line about the slow script
     RUN_KILL_TOLD = 1 << 4      # ... and about its end
+    RUN_FAILED = 1 << 5         # its reply has an error of its own, in whatever depth
 
     KILL_NONE = 0
     KILL_ASKED = 1              # SCRIPT KILL, FUNCTION KILL

@@ -65,8 +65,10 @@ class Server:
         tls_port: int | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        if port is not None and not 0 <= port <= 65535:
-            raise ValueError(f"port is {port}, and must be from 0 to 65535, or None for no TCP")
+        if not isinstance(store, StoreCore):
+            raise TypeError(f"a Server serves a libkv.Store, not {store!r}")
+        if port is not None and not (hasattr(port, "__index__") and 0 <= port <= 65535):
+            raise ValueError(f"port is {port!r}, and must be from 0 to 65535, or None for no TCP")
         if (tls_port is None) != (tls is None):
             raise ValueError("tls and tls_port go together")
         self.store = store

@@ -8,7 +8,7 @@ from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport strlen
 
-from libkv.commands.connection cimport Transport, client_line
+from libkv.commands.clients cimport Transport, client_line
 from libkv.engine.lock cimport lock_give, lock_take
 from libkv.engine.parser cimport Parser
 from libkv.engine.push cimport push_class

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from libkv.commands.connection cimport Transport
+from libkv.commands.clients cimport Transport
 from libkv.engine.types cimport Kv, Session
 from libkv.persistence.durable cimport Waker
 from libkv.server.listen cimport LISTEN_ERROR, LISTEN_MAX
@@ -35,9 +35,11 @@ cdef struct Client:
     Buffer flight               # being sent
     Client* next_dirty
     Client* next_kicked
+    Client* next_resumed
     Client* next_resume
     bint dirty
     bint kicked                 # lock
+    bint resumed                # lock: in server.resumed
     bint ending                 # closes when the replies are out
     bint close_now              # without sending the rest
     bint resume                 # in server.resumes
@@ -56,8 +58,10 @@ cdef struct Server:
     int ended                   # atomic
     int end_fd                  # an eventfd: readable when the loop has ended
     Client* dirty               # with something to send, or to be closed
-    Client* kicked              # lock
-    Client* resumes             # that waited, in the order in which they were served: what lies in `unread` is to be run
+    Client* kicked              # lock: the latest first
+    Client* resumed             # lock: that waited, in the order in which they were served
+    Client* resumed_last        # lock
+    Client* resumes             # the same, of this round: what lies in `unread` is to be run
     Client* resumes_last
     Client* held                # oldest first
     Client* held_last

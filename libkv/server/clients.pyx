@@ -20,18 +20,17 @@ from libc.errno cimport EINVAL
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset, strcmp, strerror, strlen
+from libc.string cimport strerror, strlen
 
-from libkv.commands.connection cimport client_line
+from libkv.commands.clients cimport client_line
 from libkv.engine.blocking cimport blocking_expire
-from libkv.engine.eviction cimport S_EVICTED
 from libkv.engine.lock cimport lock_give, lock_take
 from libkv.engine.parser cimport Parser
 from libkv.engine.push cimport push_class
 from libkv.engine.session cimport session_data, session_free, session_new, session_resume, session_unread
 from libkv.engine.settings cimport LOG_NOTICE, LOG_VERBOSE, LOG_WARNING
 from libkv.engine.store cimport kv_cron
-from libkv.engine.types cimport S_ATTACK, S_BLOCKED, S_CLOSE_AFTER, S_CLOSE_ASAP, S_PAUSED, S_RESUME, S_UNIX
+from libkv.engine.types cimport S_ATTACK, S_BLOCKED, S_CLOSE_AFTER, S_CLOSE_ASAP, S_EVICTED, S_PAUSED, S_RESUME, S_UNIX
 from libkv.persistence.durable cimport Durable, durable_of
 from libkv.persistence.journal cimport journal_flush, journal_hold, journal_reached, journal_take, journal_unhold
 from libkv.server.listen cimport LISTEN_UNIX
@@ -39,49 +38,12 @@ from libkv.server.logqueue cimport LOG_LINE, logqueue_add, logqueue_wants
 from libkv.server.loop cimport (
     CONN_CLOSING, CONN_SENDING, Received, kv_atomic_swap, loop_close, loop_in_flight, loop_send, loop_timer, loop_wake,
 )
+from libkv.server.peer cimport peer_print_address, peer_print_own, peer_say, peer_set_options
 from libkv.structures.alloc cimport UNLIKELY
 from libkv.structures.buffer cimport buffer_add, buffer_free, buffer_init, buffer_trim
 
 cdef extern from "<unistd.h>" nogil:
     int close(int)
-
-cdef extern from "<sys/socket.h>" nogil:
-    struct sockaddr:
-        unsigned short sa_family
-    ctypedef unsigned int socklen_t
-    int getsockname(int, sockaddr*, socklen_t*)
-    int setsockopt(int, int, int, const void*, socklen_t)
-    ssize_t send(int, const void*, size_t, int)
-    enum:
-        AF_INET
-        AF_INET6
-        SOL_SOCKET
-        SO_KEEPALIVE
-        MSG_NOSIGNAL
-        MSG_DONTWAIT
-
-cdef extern from "<netinet/in.h>" nogil:
-    struct sockaddr_in:
-        unsigned short sin_port
-        int sin_addr
-    struct sockaddr_in6:
-        unsigned short sin6_port
-        int sin6_addr
-    struct sockaddr_storage:
-        unsigned short ss_family
-    unsigned short ntohs(unsigned short)
-    enum:
-        IPPROTO_TCP
-
-cdef extern from "<netinet/tcp.h>" nogil:
-    enum:
-        TCP_NODELAY
-        TCP_KEEPIDLE
-        TCP_KEEPINTVL
-        TCP_KEEPCNT
-
-cdef extern from "<arpa/inet.h>" nogil:
-    const char* inet_ntop(int, const void*, char*, socklen_t)
 
 cdef enum:
     KEEP_OUT = 16384            # bytes of a client's output buffer that are kept once it is sent
@@ -139,44 +101,16 @@ cdef void server_log_protocol_error(Server* s, Client* c) noexcept nogil:
 # ---------------------------------------------------------------------------------------------------------------------
 # accepting
 
-cdef bint client_print_address(sockaddr_storage* a, char* out, size_t room) noexcept nogil:
-    """ "ip:port" or "[ip]:port"; True when it is a loopback address."""
-    cdef char ip[64]
-    if a.ss_family == AF_INET6:
-        inet_ntop(AF_INET6, &(<sockaddr_in6*>a).sin6_addr, ip, sizeof(ip))
-        snprintf(out, room, b"[%s]:%d", ip, <int>ntohs((<sockaddr_in6*>a).sin6_port))
-        return strcmp(ip, b"::1") == 0
-    inet_ntop(AF_INET, &(<sockaddr_in*>a).sin_addr, ip, sizeof(ip))
-    snprintf(out, room, b"%s:%d", ip, <int>ntohs((<sockaddr_in*>a).sin_port))
-    return ip[0] == c"1" and ip[1] == c"2" and ip[2] == c"7" and ip[3] == c"."
-
-
-cdef void client_set_options(Server* s, int fd) noexcept nogil:
-    """TCP_NODELAY and keep-alive: probes after tcp-keepalive seconds, then three a third of it apart."""
-    cdef int one = 1
-    cdef int idle = <int>s.kv.settings.tcp_keepalive
-    cdef int gap = idle // 3 if idle >= 3 else 1
-    cdef int count = 3
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one))
-    if idle > 0:
-        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one))
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle))
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &gap, sizeof(gap))
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count))
-
-
 cdef Conn* client_refuse(Server* s, int fd, const char* text) noexcept nogil:
     """Says why, as far as the socket takes it at once."""
     s.rejected += 1
-    send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT)
+    peer_say(fd, text)
     return NULL
 
 
 cdef Conn* server_on_accept(void* host, int tag, int fd, const void* addr, uint32_t addr_n) noexcept nogil:
     cdef Server* s = <Server*>host
     cdef Client* c
-    cdef sockaddr_storage local
-    cdef socklen_t n = sizeof(local)
     cdef char peer[PATH_ROOM + 8]
     cdef char own[PATH_ROOM + 8]
     cdef char line[LOG_LINE]
@@ -185,11 +119,9 @@ cdef Conn* server_on_accept(void* host, int tag, int fd, const void* addr, uint3
         snprintf(peer, sizeof(peer), b"%s:0", s.path)
         snprintf(own, sizeof(own), b"%s:0", s.path)
     else:
-        loopback = client_print_address(<sockaddr_storage*>addr, peer, sizeof(peer))
-        memset(&local, 0, sizeof(local))
-        getsockname(fd, <sockaddr*>&local, &n)
-        client_print_address(&local, own, sizeof(own))
-        client_set_options(s, fd)
+        loopback = peer_print_address(addr, peer, sizeof(peer))
+        peer_print_own(fd, own, sizeof(own))
+        peer_set_options(fd, <int>s.kv.settings.tcp_keepalive)
     if logqueue_wants(&s.log, LOG_VERBOSE):
         if tag == LISTEN_UNIX:
             snprintf(line, sizeof(line), b"Accepted connection to %s", s.path)
@@ -241,6 +173,15 @@ cdef inline void client_touch(Client* c) noexcept nogil:
 cdef void client_kick(Session* session) noexcept nogil:
     """Any thread, lock held: the session's flags or output have changed."""
     cdef Client* c = (<Carrier*>session.transport).client
+    cdef Server* s = c.server
+    if UNLIKELY(session.flags & S_RESUME) and not c.resumed:
+        c.resumed = True                # at its place, wherever it stands among the kicked
+        c.next_resumed = NULL
+        if s.resumed == NULL:
+            s.resumed = c
+        else:
+            s.resumed_last.next_resumed = c
+        s.resumed_last = c
     if not c.kicked:
         c.kicked = True
         c.next_kicked = c.server.kicked
@@ -483,25 +424,24 @@ cdef void server_expire_waits(Server* s) noexcept nogil:
 cdef void server_collect_kicked(Server* s) noexcept nogil:
     """Lock held."""
     cdef Client* c
-    cdef Client* resumes = NULL
-    cdef Client* last = NULL
-    while s.kicked != NULL:             # the latest first
+    while s.kicked != NULL:
         c = s.kicked
         s.kicked = c.next_kicked
         c.kicked = False
         client_touch(c)
-        if UNLIKELY(c.session.flags & S_RESUME) and not c.resume:
-            c.resume = True
-            c.next_resume = resumes
-            resumes = c
-            if last == NULL:
-                last = c
-    if UNLIKELY(resumes != NULL):
+    while UNLIKELY(s.resumed != NULL):
+        c = s.resumed
+        s.resumed = c.next_resumed
+        c.resumed = False
+        if c.resume or not c.session.flags & S_RESUME:
+            continue
+        c.resume = True
+        c.next_resume = NULL
         if s.resumes == NULL:
-            s.resumes = resumes
+            s.resumes = c
         else:
-            s.resumes_last.next_resume = resumes
-        s.resumes_last = last
+            s.resumes_last.next_resume = c
+        s.resumes_last = c
 
 
 cdef void server_on_wake(void* host) noexcept nogil:
@@ -531,22 +471,18 @@ cdef void server_on_sent(void* host, Conn* conn) noexcept nogil:
 cdef void server_on_closed(void* host, Conn* conn) noexcept nogil:
     cdef Server* s = <Server*>host
     cdef Client* c = <Client*>conn
-    cdef Client** at
     if c.dirty:
-        at = &s.dirty
-        while at[0] != c:
-            at = &at[0].next_dirty
-        at[0] = c.next_dirty
-    if c.held:
-        client_unhold(s, c)
+        client_leave(&s.dirty, NULL, c, <char*>&c.next_dirty - <char*>c)
+    if c.held:                          # its replies are waited for no more
+        client_leave(&s.held, &s.held_last, c, <char*>&c.next_held - <char*>c)
+        journal_unhold(durable_of(s.kv), 1)
     lock_take(s.kv)
     c.session.kick = NULL
     c.session.transport = NULL
     if c.kicked:
-        at = &s.kicked
-        while at[0] != c:
-            at = &at[0].next_kicked
-        at[0] = c.next_kicked
+        client_leave(&s.kicked, NULL, c, <char*>&c.next_kicked - <char*>c)
+    if c.resumed:
+        client_leave(&s.resumed, &s.resumed_last, c, <char*>&c.next_resumed - <char*>c)
     lock_give(s.kv)
     session_free(c.session)
     buffer_free(&c.flight)
@@ -554,21 +490,20 @@ cdef void server_on_closed(void* host, Conn* conn) noexcept nogil:
     s.n_clients -= 1
 
 
-cdef void client_unhold(Server* s, Client* c) noexcept nogil:
-    """A client that goes before its replies may."""
+cdef void client_leave(Client** first, Client** last, Client* c, size_t link) noexcept nogil:
+    """Takes a client out of a line.  link: where its pointer to the next one is; last: NULL if nobody keeps it."""
     cdef Client* before = NULL
-    cdef Client* at = s.held
+    cdef Client* at = first[0]
+    cdef Client* behind = (<Client**>(<char*>c + link))[0]
     while at != c:
         before = at
-        at = at.next_held
+        at = (<Client**>(<char*>at + link))[0]
     if before == NULL:
-        s.held = c.next_held
+        first[0] = behind
     else:
-        before.next_held = c.next_held
-    if s.held_last == c:
-        s.held_last = before
-    c.held = False
-    journal_unhold(durable_of(s.kv), 1)
+        (<Client**>(<char*>before + link))[0] = behind
+    if last != NULL and last[0] == c:
+        last[0] = before
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -587,7 +522,7 @@ cdef void client_cron(Server* s, Client* c, int64_t now_ms) noexcept nogil:
         client_log_limit(s, c)
         lock_give(s.kv)
         loop_close(&s.loop, &c.conn)
-    elif idle > IDLE_MS and not c.conn.state & CONN_SENDING and c.flight.cap + c.session.out.cap:
+    elif idle > IDLE_MS and not c.conn.state & CONN_SENDING and not c.held and c.flight.cap + c.session.out.cap:
         lock_take(s.kv)
         buffer_free(&c.flight)
         c.carrier.transport.capacity = 0

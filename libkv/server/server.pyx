@@ -9,7 +9,7 @@ what the Python class calls.
 
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdio cimport snprintf
-from libc.stdlib cimport atoi, calloc, free
+from libc.stdlib cimport atoi, calloc, free, strtoul
 from libc.string cimport strcmp
 
 from libkv.engine.config cimport config_hook_add, config_hook_remove, config_id, config_text_set, config_value
@@ -59,7 +59,21 @@ cdef extern from "<pthread.h>" nogil:
     int pthread_sigmask(int, const sigset_t*, sigset_t*)
     int pthread_setname_np(pthread_t, const char*)
 
+cdef extern from "<sys/resource.h>" nogil:
+    ctypedef unsigned long rlim_t
+    ctypedef struct rlimit_t "struct rlimit":
+        rlim_t rlim_cur
+        rlim_t rlim_max
+    int getrlimit(int, rlimit_t*)
+    int setrlimit(int, const rlimit_t*)
+    enum:
+        RLIMIT_NOFILE
+
+cdef enum:
+    RESERVED_FILES = 32         # descriptors for all but clients, as libkv.server.daemon reserves them
+
 cdef int LOGLEVEL = config_id(b"loglevel")
+cdef int MAXCLIENTS = config_id(b"maxclients")
 cdef int PORT = config_id(b"port")
 cdef int BIND = config_id(b"bind")
 
@@ -153,7 +167,27 @@ cdef const char* listening_changed(Kv* kv, void* owner, int directive) noexcept 
         return NULL
     server_log(s, LOG_WARNING, s.error)
     open_fresh(s, s.bind, s.port)
+    if directive == BIND:
+        return b"Failed to bind to specified addresses."
     return b"Unable to listen on this port. Check server logs."
+
+
+cdef const char* maxclients_changed(Kv* kv, void* owner, int directive) noexcept nogil:
+    """CONFIG SET maxclients: each client takes a descriptor; the process's soft limit goes up with it."""
+    cdef Server* s = <Server*>owner
+    cdef rlim_t wanted = strtoul(config_value(kv, MAXCLIENTS).p, NULL, 10) + RESERVED_FILES
+    cdef rlimit_t limit
+    cdef rlim_t most
+    if getrlimit(RLIMIT_NOFILE, &limit) != 0 or wanted <= limit.rlim_cur:
+        return NULL
+    most = limit.rlim_max
+    limit.rlim_cur = wanted
+    limit.rlim_max = max(wanted, most)  # what root may raise, too
+    if setrlimit(RLIMIT_NOFILE, &limit) == 0:
+        return NULL
+    snprintf(s.error, sizeof(s.error), b"The operating system is not able to handle the specified number of clients, "
+             b"try with %lld", <long long>most - RESERVED_FILES)
+    return s.error
 
 
 cdef bint open_fresh(Server* s, const char* bind, int port) noexcept nogil:
@@ -285,7 +319,7 @@ cdef class NativeServer:
         snprintf(self.s.path, sizeof(self.s.path), b"%s", <const char*>name)
 
     def follow_config(self):
-        """CONFIG SET port, bind and loglevel reach this server, when it is the store's first."""
+        """CONFIG SET port, bind, maxclients and loglevel reach this server, when it is the store's first."""
         cdef Kv* kv = self.s.kv
         with nogil:
             lock_take(kv)
@@ -293,6 +327,7 @@ cdef class NativeServer:
             config_hook_add(kv, b"port", listening_changed, self.s)
             config_hook_add(kv, b"bind", listening_changed, self.s)
             config_hook_add(kv, b"loglevel", loglevel_changed, self.s)
+            config_hook_add(kv, b"maxclients", maxclients_changed, self.s)
             lock_give(kv)
 
     def tell_config(self, str name, str value):

@@ -16,9 +16,6 @@ from libc.string cimport memcpy
 
 from libkv.structures.number cimport number_print_u64
 
-cdef enum:
-    HALF_BITS = 32              # of a number before interleaving
-
 cdef double EARTH = 6372797.560856      # metres; the mean of the quadratic mean radius as Redis rounds it
 cdef double HALF_EQUATOR = 20037726.37  # metres from a Mercator map's middle to its edge
 cdef double LONGITUDE = 180.0

@@ -5,42 +5,16 @@ from libc.stdint cimport int64_t
 from libkv.structures.alloc cimport LIKELY, UNLIKELY, heap_alloc, heap_free, heap_resize, heap_size
 from libkv.structures.cell cimport HASH_PACKED
 from libkv.structures.packed cimport (
-    PACKED_SCRATCH,
-    packed_bytes,
-    packed_check,
-    packed_copy,
-    packed_delete,
-    packed_find,
-    packed_first,
-    packed_fits,
-    packed_free,
-    packed_get,
-    packed_index,
-    packed_insert,
-    packed_length,
-    packed_new,
-    packed_next,
-    packed_replace,
+    PACKED_SCRATCH, packed_bytes, packed_check, packed_copy, packed_delete, packed_find, packed_first, packed_fits,
+    packed_free, packed_get, packed_index, packed_insert, packed_length, packed_new, packed_next, packed_replace,
     packed_room,
 )
 from libkv.structures.prefixed cimport prefixed_read, prefixed_size, prefixed_write
 from libkv.structures.random cimport random_below
 from libkv.structures.siphash cimport siphash
 from libkv.structures.table cimport (
-    PREFETCH,
-    table_bytes,
-    table_check,
-    table_find,
-    table_fit,
-    table_free_some,
-    table_init,
-    table_insert,
-    table_iter,
-    table_next,
-    table_random,
-    table_remove,
-    table_reserve,
-    table_scan,
+    PREFETCH, table_bytes, table_check, table_find, table_fit, table_free_some, table_init, table_insert, table_iter,
+    table_next, table_random, table_remove, table_reserve, table_scan,
 )
 
 cdef enum:

@@ -1,6 +1,6 @@
 """SHA-1 (contract: sha1.pxd), as FIPS 180-4 writes it: 80 rounds over blocks of 64 bytes."""
 
-from libc.string cimport memcpy
+from libkv.structures.shablocks cimport shablocks_add, shablocks_end, shablocks_hex
 
 
 cdef inline uint32_t sha1_rotl(uint32_t x, int b) noexcept nogil:
@@ -57,39 +57,11 @@ cdef void sha1_begin(Sha1* s) noexcept nogil:
 
 
 cdef void sha1_add(Sha1* s, const char* p, size_t n) noexcept nogil:
-    cdef size_t have = s.n & 63
-    cdef size_t take
-    s.n += n
-    if have:
-        take = min(n, 64 - have)
-        memcpy(s.block + have, p, take)
-        p += take
-        n -= take
-        if have + take < 64:
-            return
-        sha1_block(s.h, s.block)
-    while n >= 64:
-        sha1_block(s.h, <const uint8_t*>p)
-        p += 64
-        n -= 64
-    if n:
-        memcpy(s.block, p, n)
+    shablocks_add(sha1_block, s.h, &s.n, s.block, p, n)
 
 
 cdef void sha1_end(Sha1* s, uint8_t* out) noexcept nogil:
-    """A one bit, zeros up to a block less 8 bytes, the length in bits."""
-    cdef char tail[72]
-    cdef uint64_t bits = s.n << 3
-    cdef size_t zeros = (55 - <size_t>s.n) & 63
-    cdef size_t i
-    tail[0] = <char>0x80
-    for i in range(zeros):
-        tail[1 + i] = 0
-    for i in range(8):
-        tail[1 + zeros + i] = <char>((bits >> (56 - 8 * i)) & 255)
-    sha1_add(s, tail, 9 + zeros)
-    for i in range(SHA1_BYTES):
-        out[i] = <uint8_t>((s.h[i >> 2] >> (24 - 8 * (i & 3))) & 255)
+    shablocks_end(sha1_block, s.h, &s.n, s.block, out, SHA1_BYTES)
 
 
 cdef void sha1_of(const char* p, size_t n, uint8_t* out) noexcept nogil:
@@ -100,11 +72,7 @@ cdef void sha1_of(const char* p, size_t n, uint8_t* out) noexcept nogil:
 
 
 cdef void sha1_hex(const uint8_t* digest, char* out) noexcept nogil:
-    cdef const char* digits = b"0123456789abcdef"
-    cdef int i
-    for i in range(SHA1_BYTES):
-        out[2 * i] = digits[digest[i] >> 4]
-        out[2 * i + 1] = digits[digest[i] & 15]
+    shablocks_hex(digest, SHA1_BYTES, out)
     out[2 * SHA1_BYTES] = 0
 
 

@@ -2,6 +2,8 @@
 
 from libc.string cimport memcpy
 
+from libkv.structures.shablocks cimport shablocks_add, shablocks_end, shablocks_hex
+
 cdef uint32_t K[64]             # the first 32 bits of the fractional parts of the cube roots of the first 64 primes
 K[:] = [
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -62,52 +64,20 @@ cdef void sha256_begin(Sha256* s) noexcept nogil:
 
 
 cdef void sha256_add(Sha256* s, const char* p, size_t n) noexcept nogil:
-    cdef size_t have = s.n & 63
-    cdef size_t take
-    s.n += n
-    if have:
-        take = min(n, 64 - have)
-        memcpy(s.block + have, p, take)
-        p += take
-        n -= take
-        if have + take < 64:
-            return
-        sha256_block(s.h, s.block)
-    while n >= 64:
-        sha256_block(s.h, <const uint8_t*>p)
-        p += 64
-        n -= 64
-    if n:
-        memcpy(s.block, p, n)
+    shablocks_add(sha256_block, s.h, &s.n, s.block, p, n)
 
 
 cdef void sha256_end(Sha256* s, uint8_t* out) noexcept nogil:
-    """A one bit, zeros up to a block less 8 bytes, the length in bits."""
-    cdef char tail[72]
-    cdef uint64_t bits = s.n << 3
-    cdef size_t zeros = (55 - <size_t>s.n) & 63
-    cdef size_t i
-    tail[0] = <char>0x80
-    for i in range(zeros):
-        tail[1 + i] = 0
-    for i in range(8):
-        tail[1 + zeros + i] = <char>((bits >> (56 - 8 * i)) & 255)
-    sha256_add(s, tail, 9 + zeros)
-    for i in range(SHA256_BYTES):
-        out[i] = <uint8_t>((s.h[i >> 2] >> (24 - 8 * (i & 3))) & 255)
+    shablocks_end(sha256_block, s.h, &s.n, s.block, out, SHA256_BYTES)
 
 
 cdef void sha256_text(const char* p, size_t n, char* out) noexcept nogil:
-    cdef const char* digits = b"0123456789abcdef"
-    cdef uint8_t digest[32]
+    cdef uint8_t digest[SHA256_BYTES]
     cdef Sha256 s
-    cdef int i
     sha256_begin(&s)
     sha256_add(&s, p, n)
     sha256_end(&s, digest)
-    for i in range(SHA256_BYTES):
-        out[2 * i] = digits[digest[i] >> 4]
-        out[2 * i + 1] = digits[digest[i] & 15]
+    shablocks_hex(digest, SHA256_BYTES, out)
 
 
 def sha256(data):

@@ -42,23 +42,6 @@ cdef struct Zset:
     Table members
     Order order
 
-cdef struct ScoreRange:
-    double low
-    double high
-    bint low_open               # the bound itself is not in the range
-    bint high_open
-
-cdef enum:                      # LexBound.kind
-    LEX_LOWEST = -1             # before every member
-    LEX_CLOSED = 0
-    LEX_OPEN = 1                # the bound itself is not in the range
-    LEX_HIGHEST = 2             # behind every member
-
-cdef struct LexBound:
-    const char* p
-    size_t n
-    int kind
-
 ctypedef void (*zset_visit)(Slice* member, double score, void* arg) noexcept nogil
 
 cdef struct ZsetIter:
@@ -79,12 +62,6 @@ cdef int zset_remove(Heap* h, Cell* cell, const char* p, size_t n, uint64_t hash
     # 1 removed, 0 was not there, -1 no memory (ZSET_PACKED only) and nothing changed
 cdef int zset_remove_range(Heap* h, Cell* cell, uint64_t first, uint64_t end) noexcept nogil    # by rank; 0, or -1 as above
 cdef bint zset_rank(Heap* h, Cell* cell, const char* p, size_t n, uint64_t hash, bint backwards, uint64_t* rank) noexcept nogil
-cdef void zset_score_range(Cell* cell, const ScoreRange* range, uint64_t* first, uint64_t* end) noexcept nogil
-    # the ranks of the members inside; first == end: none
-cdef void zset_lex_range(Cell* cell, const LexBound* low, const LexBound* high, bint backwards,
-                         uint64_t* first, uint64_t* end) noexcept nogil
-    # the same by members' bytes.  When scores differ Redis leaves the result open; for ZSET_PACKED it is the run that Redis
-    # finds, from the low end, or from the high end when backwards
 cdef void zset_iter(ZsetIter* it, Cell* cell, uint64_t rank, bint backwards) noexcept nogil
     # from the member of that rank on; backwards: towards rank 0
 cdef bint zset_next(ZsetIter* it, Slice* member, double* score, char* scratch) noexcept nogil

@@ -5,16 +5,8 @@ from libc.string cimport memcpy, memmove
 
 from libkv.structures.number cimport NUMBER_DOUBLE, number_parse_double, number_print_double, number_print_i64
 from libkv.structures.packed cimport (
-    PACKED_SCRATCH,
-    packed_bytes,
-    packed_first,
-    packed_get,
-    packed_insert,
-    packed_next,
-    packed_prev,
-    packed_read,
-    packed_replace,
-    packed_skip,
+    PACKED_SCRATCH, packed_bytes, packed_first, packed_get, packed_insert, packed_next, packed_prev, packed_read,
+    packed_replace, packed_skip,
 )
 
 cdef enum:

@@ -96,7 +96,7 @@ class Pair:
     def resp2(self) -> None:
         self.both("HELLO", "2")
 
-    def finish(self, ttl_slack_ms: int = 2000) -> int:
+    def finish(self, ttl_slack_ms: int = 20_000) -> int:
         """Compares the whole keyspaces (types, encodings, values, expiry) and every invariant; returns the number of keys."""
         self.store.check()
         self.resp2()

@@ -8,6 +8,7 @@ and every key's type and encoding.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 import libkv
 from tests.oracle.commands import DEFAULTS, DRAWS, LIMITS, SORTED, Command
+from tests.oracle.script_programs import crosses, with_payload
 from tests.resp import Wire, command, parse, reply_end, unordered
 
 Unit = list[Command]
@@ -30,6 +32,10 @@ PAIRS = frozenset(b"hgetall".split())
 SCANS = {b"scan": 1, b"sscan": 1, b"hscan": 2, b"zscan": 2}
 CLOCKS = frozenset(b"ttl pttl expiretime pexpiretime object".split())
 TOLD_TIMES = frozenset(b"xinfo xpending".split())
+SCRIPTS = frozenset(b"eval eval_ro evalsha evalsha_ro fcall fcall_ro function".split())
+
+
+TAKEN = re.compile(rb"ERR (Function|Library) \w+ already exists")  # of several, any is told
 
 
 class Disagreement(AssertionError):
@@ -130,12 +136,18 @@ def is_error(value: Any) -> bool:
 
 def equal(words: Command, theirs: Any, ours: Any, after: Any) -> bool:
     """Whether two parsed replies that are not the same bytes still say the same.  after: our next reply."""
-    if type(theirs) is not type(ours) or is_error(theirs) or is_error(ours):
+    if type(theirs) is not type(ours):
         return False
+    if is_error(theirs) or is_error(ours):
+        return all(is_error(v) and TAKEN.fullmatch(v[1]) for v in (theirs, ours))
     if isinstance(theirs, tuple) and theirs[0] != ours[0]:
         return False
     name = words[0].lower()
     a, b = (value[1] if isinstance(value, tuple) else value for value in (theirs, ours))
+    if name in SCRIPTS:
+        if name == b"function":  # a library's functions are a hash table's
+            return isinstance(a, list) and bool(unordered(a) == unordered(b))
+        return bool(maps_unordered(theirs) == maps_unordered(ours))
     if name in MEMBERS:
         return isinstance(a, list) and bool(unordered(a) == unordered(b))
     if name in (b"sort", b"sort_ro") and words[1] != SORTED[0]:  # bytes behind a NUL don't count in their order
@@ -156,6 +168,14 @@ def equal(words: Command, theirs: Any, ours: Any, after: Any) -> bool:
     if name.decode("latin1") in DRAWS:
         return drawn(words, a, b, after)
     return False
+
+
+def maps_unordered(value: Any) -> Any:
+    """The value with its maps and sets sorted: they come in the order of a Lua table."""
+    if isinstance(value, tuple) and isinstance(value[1], list):
+        items = [maps_unordered(item) for item in value[1]]
+        return value[0], pairs(items) if value[0] == "%" else sorted(items, key=repr) if value[0] == "~" else items
+    return [maps_unordered(item) for item in value] if isinstance(value, list) else value
 
 
 def clocked(value: Any) -> Any:
@@ -252,6 +272,7 @@ class Run:
         self.side = make(seed, str(Path(self.home.name) / "s"))
         self.side.store.record_effects(True)
         first: list[Command] = [(b"RESET",), (b"FLUSHALL",), (b"DEBUG", b"SET-ACTIVE-EXPIRE", b"0"), DEFAULTS]
+        first += [(b"SCRIPT", b"FLUSH"), (b"FUNCTION", b"FLUSH")]
         first.append((b"HELLO", b"%d" % proto))
         ask_wire(redis, first)
         self.side.ask(first)
@@ -264,7 +285,17 @@ class Run:
         return b"".join(self.side.ask(commands[i : i + n]) for i in range(0, len(commands), n))
 
     def chunk(self, commands: list[Command], unit: int) -> None:
-        theirs, ours = self.theirs(commands), self.ours(commands)
+        self.compare(commands, self.theirs(commands), self.ours(commands), unit)
+
+    def cross(self, commands: list[Command], unit: int) -> None:
+        """A dump, then commands in which each side finds the other's payload."""
+        dump, rest = commands[:1], commands[1:]
+        theirs, ours = (parse(ask(dump))[0] for ask in (self.theirs, self.ours))
+        if type(theirs) is not type(ours) or is_error(theirs):
+            raise Disagreement(f"{dump}\nredis {theirs!r}\nours  {ours!r}", unit)
+        self.compare(rest, self.theirs(with_payload(rest, ours)), self.ours(with_payload(rest, theirs)), unit)
+
+    def compare(self, commands: list[Command], theirs: bytes, ours: bytes, unit: int) -> None:
         self.done += len(commands)
         found = first_difference(commands, theirs, ours)
         if found:
@@ -302,6 +333,11 @@ class Run:
         waiting: list[Command] = []
         chunks = 0
         for i, unit in enumerate(units):
+            if crosses(unit):
+                self.chunk(waiting, i)
+                waiting = []
+                self.cross(unit, i)
+                continue
             waiting += unit
             if len(waiting) < CHUNK and not stepwise:
                 continue
@@ -333,7 +369,7 @@ def replay_effects(store: libkv.Store, redis: Wire) -> None:
         told = store.execute((b"CONFIG", b"GET", *LIMITS))
         limits = tuple(word for pair in told.items() for word in pair)
         again.execute((b"CONFIG", b"SET", *limits))
-        ask_wire(redis, [(b"RESET",), (b"FLUSHALL",), (b"CONFIG", b"SET", *limits)])
+        ask_wire(redis, [(b"RESET",), (b"FLUSHALL",), (b"FUNCTION", b"FLUSH"), (b"CONFIG", b"SET", *limits)])
         again.replay(effects)
         again.check()
         found = again.execute((b"DEBUG", b"DIGEST"))
@@ -374,8 +410,12 @@ def by_effects(redis: Wire, units: list[Unit], seed: int) -> Disagreement | None
     side = Feed(seed, "")
     side.store.record_effects(True)
     try:
-        for unit in [[DEFAULTS], *units, [(b"RESET",)]]:
-            side.ask(unit)
+        whole: list[Unit] = [[DEFAULTS], *units, [(b"RESET",)]]
+        for unit in whole:
+            if crosses(unit):
+                side.ask(with_payload(unit[1:], parse(side.ask(unit[:1]))[0]))
+            else:
+                side.ask(unit)
         replay_effects(side.store, redis)
     except AssertionError as found:
         return Disagreement(str(found), len(units) - 1)

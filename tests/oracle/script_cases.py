@@ -119,6 +119,16 @@ CALLS = [
     "local ok,e=xpcall(function() redis.call('incr','a') end, function(e) local r={} for k,v in pairs(e) do r[#r+1]=k..'='..tostring(v) end table.sort(r) return r end) return e",
     "redis.call('set','a','x')\n\nlocal function f()\n  redis.call('incr','a')\nend\nf()",
     "return redis.call('get',KEYS[1])",
+    "return {pcall()}",
+    "return {select('#', pcall()), select('#', pcall(error, {x=1})), select('#', pcall(error, {err='x'}))}",
+    "return {pcall(error, {err={1,2}})}",
+    "error('a\\0b')",
+    "error({err='a\\0b'})",
+    "return {{err='a\\0b'}, {ok='a\\0b'}}",
+    "redis.pcall('a\\0b')",
+    "return redis.call('xread','block','x','streams','t','0')",
+    "return redis.call('XREADGROUP','group','g','c','BLOCK','0','streams','t','>')",
+    "return redis.call('xread','count','1','streams','t','0')",
 ]
 REDIS = [
     "return redis.error_reply('x')",

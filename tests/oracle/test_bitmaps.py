@@ -186,14 +186,19 @@ def test_combining(pair):
         ("d", "large", "d"),
         ("ones", "d"),
     ]
-    for before in [None, ("SET", "d", "old", "EX", 100), ("SET", "d", b"\xff\x0f" * 30), ("RPUSH", "d", "a")]:
+    for before in [
+        None,
+        ("SET", "d", "old", "EXAT", 9_999_999_999),
+        ("SET", "d", b"\xff\x0f" * 30),
+        ("RPUSH", "d", "a"),
+    ]:
         for op in ["AND", "or", "Xor", "NOT", "nand", ""]:
             for keys in sources:
                 pair.same("DEL", "d")
                 if before:
                     pair.same(*before)
                 same_with_state(pair, "BITOP", op, "d", *keys)
-                pair.same("TTL", "d")
+                pair.same("EXPIRETIME", "d")
                 pair.same("TYPE", "d")
     pair.same("DEL", "d")
     pair.same("SET", "same", "\x00\x01")

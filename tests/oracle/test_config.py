@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import time
@@ -594,11 +595,7 @@ def rewrite_both(tmp_path: Path, text: str, changes: dict[str, str]) -> None:
     server = subprocess.Popen(["redis-server", str(files[0])], stdout=subprocess.DEVNULL)
     store = libkv.Store()
     try:
-        for _ in range(500):
-            if (home / "sock").exists():
-                break
-            time.sleep(0.01)
-        real = Wire(str(home / "sock"))
+        real = connected(str(home / "sock"))
         apply(
             read_command_line(parse_command_line([str(files[1])])),
             lambda name, words: put_directive(store, name, words),
@@ -615,6 +612,15 @@ def rewrite_both(tmp_path: Path, text: str, changes: dict[str, str]) -> None:
         store.close()
         server.terminate()
         server.wait(10)
+
+
+def connected(path: str) -> Wire:
+    """As soon as it listens, which is after the socket's file is there."""
+    for _ in range(2000):
+        with contextlib.suppress(OSError):
+            return Wire(path)
+        time.sleep(0.01)
+    raise AssertionError(f"nobody listens at {path}")
 
 
 def comparable(lines: list[str]) -> tuple[list[str], list[str]]:

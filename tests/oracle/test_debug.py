@@ -9,6 +9,7 @@ import time
 import pytest
 
 import libkv
+from libkv.server.configure import set_config_file
 from tests.resp import command, parse
 
 
@@ -95,7 +96,14 @@ def test_protocol_of_two_parts(pair, kind):
         "QUICKLIST-PACKED-THRESHOLD -1", "QUICKLIST-PACKED-THRESHOLD 1.5k", "QUICKLIST-PACKED-THRESHOLD 0",
         "PAUSE-CRON", "PAUSE-CRON 1", "PAUSE-CRON 0", "ERROR", "ERROR foo", "ERROR -FOO x", "HTSTATS", "HTSTATS x",
         "HTSTATS 99", "HTSTATS -1", "HTSTATS-KEY none", "HTSTATS-KEY s", "HTSTATS-KEY l", "SDSLEN none", "SDSLEN i",
-        "SDSLEN l", "SDSLEN", "REPLICATE", "REPLICATE set x y", "STRINGMATCH-TEST x", "STRUCTSIZE x", "HELP x",
+        "SDSLEN l", "SDSLEN", "QUICKLIST", "QUICKLIST none",
+        "QUICKLIST s", "QUICKLIST l", "QUICKLIST l 1", "QUICKLIST l 1 2", "CLIENT-EVICTION", "CLIENT-EVICTION x",
+        "REPLYBUFFER", "REPLYBUFFER RESIZING", "REPLYBUFFER RESIZING 0", "REPLYBUFFER resizing 1", "REPLYBUFFER FOO 1",
+        "REPLYBUFFER PEAK-RESET-TIME never", "REPLYBUFFER PEAK-RESET-TIME 100", "REPLYBUFFER PEAK-RESET-TIME x",
+        "REPLYBUFFER peak-reset-time RESET", "CLUSTERLINK KILL all x", "CLUSTERLINK KILL", "LOG", "LOG hello", "LOG a b",
+        "CONFIG-REWRITE-FORCE-ALL", "SET-SKIP-CHECKSUM-VALIDATION", "SET-SKIP-CHECKSUM-VALIDATION 0",
+        "SET-DISABLE-DENY-SCRIPTS", "SET-DISABLE-DENY-SCRIPTS 0", "STRINGMATCH-LEN 1 x", "JMAP", "ZIPLIST l",
+        "REPLICATE", "REPLICATE set x y", "STRINGMATCH-TEST x", "STRUCTSIZE x", "HELP x",
     ],
 )  # fmt: skip
 def test_same_reply(pair, args):
@@ -154,6 +162,51 @@ def test_listpack_prints(pair, capfd):
     printed = capfd.readouterr().out
     assert "{num entries 4}" in printed
     assert "[field]" in printed and "[5]" in printed
+
+
+def test_quicklist_prints(pair, capfd):
+    pair.same("RPUSH", "l", *range(5000))
+    pair.same("DEBUG", "QUICKLIST", "l")
+    printed = capfd.readouterr().out
+    assert "{count : 5000}" in printed and printed.count("{node ") > 1
+
+
+def test_client_eviction(several):
+    several.do("a", "CONFIG", "SET", "maxmemory-clients", "100mb")
+    told = [side.ask("a", "DEBUG", "CLIENT-EVICTION") for side in several.sides]
+    theirs, ours = (re.sub(rb"tot-mem: +\d+, clients: \d+", b"", reply) for reply in told)
+    assert theirs == ours and ours.count(b"bucket") == 19
+    assert sum(map(int, re.findall(rb"clients: (\d+)", told[1]))) >= 2
+    several.do("a", "CONFIG", "SET", "maxmemory-clients", 0)
+
+
+def test_checksums_that_are_skipped(pair):
+    pair.same("SET", "k", "value")
+    payload = parse(pair.same("DUMP", "k"))[0]
+    wrong = payload[:-1] + bytes([payload[-1] ^ 1])
+    for flag in (0, 1, 0):
+        pair.same("DEBUG", "SET-SKIP-CHECKSUM-VALIDATION", flag)
+        pair.same("RESTORE", "again", 0, wrong, "REPLACE")
+        pair.same("RESTORE", "short", 0, b"\0" * 9)
+    pair.finish()
+
+
+def test_scripts_that_may_call_anything(pair):
+    for flag in (0, 1, 0):
+        pair.same("DEBUG", "SET-DISABLE-DENY-SCRIPTS", flag)
+        pair.same("EVAL", "return redis.call('config', 'get', 'hz')", 0)
+    pair.finish()
+
+
+def test_every_directive_is_written(tmp_path):
+    path = tmp_path / "redis.conf"
+    path.write_text("hz 20\n")
+    with libkv.Store(enable_debug_command="yes") as store:
+        set_config_file(store, str(path).encode())
+        assert store.execute_command("CONFIG", "REWRITE") and len(path.read_text().splitlines()) < 20
+        assert store.execute_command("DEBUG", "CONFIG-REWRITE-FORCE-ALL") in (True, b"OK")
+        written = path.read_text()
+        assert len(written.splitlines()) > 100 and "\nmaxmemory 0\n" in written
 
 
 def test_stringmatch(pair):

@@ -14,9 +14,11 @@ import pytest
 
 from tests.oracle.commands import Generator
 from tests.oracle.differential import Feed, Run, Served, explain, replay_effects
+from tests.oracle.script_programs import ScriptGenerator
 from tests.resp import Wire
 
 REGRESSIONS = [1019, 1106, 1152, 1229, 1278, 1313]
+SCRIPT_REGRESSIONS = [1, 2, 5, 6, 8, 10, 101, 711586]
 
 COMMANDS = 2500  # of a program
 SEEDS = 10  # of a test
@@ -38,11 +40,11 @@ def redis(redis_socket: str) -> Iterator[Wire]:
     wire.close()
 
 
-def run_seed(redis: Wire, seed: int, commands: int = COMMANDS) -> int:
+def run_seed(redis: Wire, seed: int, kind: type[Generator] = Generator, commands: int = COMMANDS) -> int:
     """Runs the seed's program; returns how many commands were compared."""
     make, batch = WAYS[seed % len(WAYS)]
     proto = 2 + seed // len(WAYS) % 2
-    units = Generator(seed).program(commands)
+    units = kind(seed).program(commands)
     run = Run(redis, make, seed, batch, proto)
     try:
         run.program(units)
@@ -63,6 +65,17 @@ def test_what_once_differed(redis: Wire, seed: int) -> None:
 def test_random_commands(redis: Wire, block: int) -> None:
     done = sum(run_seed(redis, FIRST + block * SEEDS + i) for i in range(SEEDS))
     assert done >= SEEDS * COMMANDS
+
+
+@pytest.mark.parametrize("seed", SCRIPT_REGRESSIONS)
+def test_scripts_that_once_differed(redis: Wire, seed: int) -> None:
+    assert run_seed(redis, seed, ScriptGenerator) > COMMANDS // 2
+
+
+@pytest.mark.parametrize("block", range(TESTS // 5))
+def test_random_scripts_and_payloads(redis: Wire, block: int) -> None:
+    done = sum(run_seed(redis, FIRST + block * SEEDS + i, ScriptGenerator) for i in range(SEEDS))
+    assert done > SEEDS * COMMANDS // 2
 
 
 @pytest.mark.parametrize("block", range(4))

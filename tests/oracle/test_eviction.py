@@ -114,7 +114,8 @@ def test_nothing_may_go(full: Pair, policy: str) -> None:
 
 
 def filled(policy: str, room: int, **settings: Any) -> libkv.Store:
-    store = libkv.Store(seed=7, maxmemory_policy=policy, **settings)
+    # what a slow machine writes down of its slow commands is memory too
+    store = libkv.Store(seed=7, maxmemory_policy=policy, slowlog_log_slower_than=-1, **settings)
     store.config_set("maxmemory", store.used_memory + room)
     return store
 
@@ -369,3 +370,36 @@ def test_no_evict_words(pair: Pair) -> None:
     for word in ("on", "OFF", "maybe"):
         pair.same("CLIENT", "NO-EVICT", word)
     pair.same("CLIENT", "NO-EVICT")
+
+
+ATTENTIVE = {
+    "watch": lambda i: ("WATCH", *(f"key:{i}:{j}" for j in range(200))),
+    "channels": lambda i: ("SUBSCRIBE", *(f"channel:{i}:{j}" for j in range(200))),
+    "patterns": lambda i: ("PSUBSCRIBE", *(f"pattern:{i}:{j}*" for j in range(200))),
+    "prefixes": lambda i: ("CLIENT", "TRACKING", "ON", "BCAST", *prefixes(i)),
+}
+
+
+def prefixes(i: int) -> list[str]:
+    return [word for j in range(200) for word in ("PREFIX", f"{i:03}:{j:04}:")]
+
+
+@pytest.mark.parametrize("kind", ATTENTIVE)
+def test_what_a_client_is_told_about_counts_as_its_memory(several, kind):
+    """maxmemory-clients ends a client that watches or listens without end, whose buffers are small."""
+    for side in several.sides:
+        control, client = Wire(side.path), Wire(side.path)
+        try:
+            control.call("CLIENT", "NO-EVICT", "ON")
+            client.call("HELLO", 3)
+            control.call("CONFIG", "SET", "maxmemory-clients", "300kb")
+            with pytest.raises((EOFError, OSError)):
+                for i in range(200):
+                    client.send(command(*ATTENTIVE[kind](i)) + command("PING"))
+                    while client.reply() != b"+PONG\r\n":
+                        pass
+            assert control.call("PING") == b"+PONG\r\n"
+        finally:
+            control.call("CONFIG", "SET", "maxmemory-clients", 0)
+            control.close()
+            client.close()

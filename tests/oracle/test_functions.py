@@ -90,6 +90,12 @@ def test_load_refuses(pair: Any) -> None:
         pair.same("FUNCTION", "LOAD", *words)
 
 
+def test_replace_may_be_said_twice(pair: Any) -> None:
+    code = "#!lua name=l\nredis.register_function('f', function() return 1 end)"
+    for options in (("REPLACE", "replace"), ("REPLACE", "x"), ("x", "REPLACE"), ("x",), ()):
+        pair.same("FUNCTION", "LOAD", *options, code)
+
+
 def test_load_and_call(pair: Any) -> None:
     pair.same("FUNCTION", "LOAD", library("one"))
     pair.same("FUNCTION", "LOAD", library("one"))

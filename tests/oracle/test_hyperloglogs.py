@@ -289,7 +289,9 @@ def test_without_memory_a_command_changes_nothing():
                 ("PFADD", "dense", *range(9000)),
             ]:
                 session.feed(command(*before))
-            reads = [(read, key) for key in ("small", "long", "dense", "new") for read in ("GET", "TTL", "EXISTS")]
+            reads = [
+                (read, key) for key in ("small", "long", "dense", "new") for read in ("GET", "EXPIRETIME", "EXISTS")
+            ]
             state = [session.feed(command(*read)) for read in reads]
             store.fail_allocations_after(allowed)
             reply = session.feed(command(*args))

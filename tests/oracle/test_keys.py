@@ -122,3 +122,19 @@ def test_unknown_commands(pair):
         ("config", "GeT"), ("OBJECT", "x" * 200, "y"), ("GET",), ("get", "a", "b"), ("foo\x00bar", "a\x00b"),
     ]:  # fmt: skip
         pair.same(*args)
+
+
+def test_patterns_and_the_empty_key(pair):
+    """A lone star is every key; else nothing but the empty pattern takes the empty name."""
+    for words in (
+        ("SET", "", "x"),
+        ("SADD", "s", "", "a"),
+        ("HSET", "h", "", "1", "a", "2"),
+        ("ZADD", "z", 1, "", 2, "a"),
+    ):
+        pair.same(*words)
+    for pattern in ("*", "**", "?", "", "*a", "[^b]", "\\\\"):
+        pair.same_set("KEYS", pattern)
+        pair.same_set("SCAN", 0, "MATCH", pattern, "COUNT", 1000)
+        for key in "shz":
+            pair.same_set({"s": "SSCAN", "h": "HSCAN", "z": "ZSCAN"}[key], key, 0, "MATCH", pattern)

@@ -13,7 +13,7 @@ from tests.resp import command, parse
 SIZES = (32765, 32766, 32767, 40_000, 200_000)
 
 
-def fed(session: libkv.store.Session, data: bytes, random: Random) -> bytes:
+def fed(session: libkv.session.Session, data: bytes, random: Random) -> bytes:
     """What a session answers to bytes that come in pieces of random lengths."""
     out, at = b"", 0
     while at < len(data):

@@ -16,9 +16,11 @@ import redis
 
 import libkv
 from tests.oracle.conftest import Pair
+from tests.resp import command
 from tests.servers import ENVIRONMENT, OURS, ROOT, Process
 
 CHECK = [sys.executable, str(ROOT / "examples" / "check_aof.py")]
+MANY = 70_000
 INFO_NOT_COMPARED = {"rdb_last_save_time", "rdb_last_cow_size", "aof_last_cow_size"}
 
 
@@ -61,13 +63,97 @@ def fill(client: redis.Redis) -> None:
             pipe.set("text", "value").set("number", -7).set("long", "z" * 30000).append("raw", "ab")
             pipe.set("expires", "x", px=10_000_000).incrbyfloat("float", 3.25)
             pipe.rpush("list", *range(50)).rpush("long list", *("e" * 100 for _ in range(500)))
-            pipe.sadd("ints", *range(100)).sadd("words", "a", "b").sadd("many", *(f"m{i}" for i in range(70_000)))
+            pipe.sadd("ints", *range(100)).sadd("words", "a", "b").sadd("many", *(f"m{i}" for i in range(2000)))
             pipe.hset("hash", mapping={"a": 1, "b": "two"}).hset("large", mapping={f"f{i}": i for i in range(600)})
             pipe.zadd("zset", {"a": 1.5, "b": -2}).zadd("scores", {f"m{i}": i / 7 for i in range(1000)})
             pipe.setbit("bits", 77, 1).pfadd("sketch", *range(200))
             pipe.expire("hash", 5000)
             pipe.execute_command("SELECT", 0)
             pipe.execute()
+
+
+def fill_large(client: redis.Redis) -> None:
+    """70,000 elements of each kind."""
+    for start in range(0, MANY, 10_000):
+        part = range(start, start + 10_000)
+        with client.pipeline(transaction=False) as pipe:
+            pipe.rpush("large list", *(f"element {i}" for i in part))
+            pipe.sadd("large set", *(f"member {i}" for i in part)).sadd("large ints", *part)
+            pipe.hset("large hash", mapping={f"field {i}": i for i in part})
+            pipe.zadd("large zset", {f"member {i}": i * 0.37 for i in part})
+            pipe.execute()
+
+
+def fill_streams(client: redis.Redis) -> None:
+    """Several nodes, deleted and trimmed entries, groups with pending entries; an empty one; one that was only made."""
+    with client.pipeline(transaction=False) as pipe:
+        for i in range(1, 1001):
+            pipe.xadd("stream", {"a": i, "b": "x" * (i % 30)} if i % 3 else {"other": i}, id=f"{i * 1000}-{i % 3}")
+        pipe.xgroup_create("stream", "all", 0).xgroup_create("stream", "late", "$", entries_read=1000)
+        pipe.xgroup_create("stream", "none", "7-7")
+        pipe.xreadgroup("all", "alice", {"stream": ">"}, count=300).xreadgroup("all", "bob", {"stream": ">"}, count=50)
+        pipe.xack("stream", "all", "3000-0", "4000-1").xgroup_createconsumer("stream", "late", "idle")
+        pipe.xclaim("stream", "all", "carol", 0, ["7000-1"], idle=5000, retrycount=7)
+        pipe.xdel("stream", "5000-2", "20000-2", "999000-0").xtrim("stream", minid="3000")
+        pipe.xadd("empty", {"f": "v"}, id="5-5").xdel("empty", "5-5")
+        pipe.xgroup_create("made", "group", "$", mkstream=True)
+        pipe.execute()
+
+
+def fill_functions(client: redis.Redis) -> None:
+    for name in ("alpha", "beta"):
+        body = "function(keys, args) return redis.call('INCR', keys[1]) end"
+        client.function_load(f"#!lua name={name}\nredis.register_function('{name}_f', {body})")
+    client.fcall("beta_f", 1, "counted by a function")
+
+
+def stream_of(client: redis.Redis, key: bytes) -> object:
+    """Everything but how it lies in memory, and when consumers were last seen, which a journal doesn't tell."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, list) and len(value) % 2 == 0 and all(isinstance(word, bytes) for word in value[::2]):
+            value = dict(zip(value[::2], map(plain, value[1::2]), strict=True))
+        if isinstance(value, dict):
+            named = {k.decode() if isinstance(k, bytes) else k: plain(v) for k, v in value.items()}
+            return {k: v for k, v in named.items() if k not in ("seen-time", "radix-tree-keys", "radix-tree-nodes")}
+        return [plain(item) for item in value] if isinstance(value, list) else value
+
+    return plain(client.xinfo_stream(key, full=True))
+
+
+def contents(client: redis.Redis, large: bool) -> dict[object, object]:
+    """Every key's type, value and expiry, by database and name; and the libraries.  large: the large keys, too."""
+    found: dict[object, object] = {
+        "libraries": sorted(map(repr, client.execute_command("FUNCTION", "LIST", "WITHCODE")))
+    }
+    for number in range(16):
+        client.execute_command("SELECT", number)
+        for key in client.execute_command("KEYS", "*"):
+            if key.startswith(b"large ") and not large:
+                continue
+            kind = client.type(key)
+            value: object
+            if kind == b"string":
+                value = client.get(key)
+            elif kind == b"list":
+                value = client.lrange(key, 0, -1)
+            elif kind == b"set":
+                value = client.smembers(key)
+            elif kind == b"zset":
+                value = client.zrange(key, 0, -1, withscores=True)
+            elif kind == b"hash":
+                value = client.hgetall(key)
+            else:
+                value = stream_of(client, key)
+            found[number, key] = (kind, client.object("ENCODING", key), client.pexpiretime(key), value)
+    client.execute_command("SELECT", 0)
+    return found
+
+
+def same(one: dict[object, object], other: dict[object, object]) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert other[name] == value, name
 
 
 OPTIONS = [("--appendonly", "yes"), ("--appendonly", "yes", "--aof-use-rdb-preamble", "no"), ()]
@@ -78,19 +164,31 @@ OPTIONS = [("--appendonly", "yes"), ("--appendonly", "yes", "--aof-use-rdb-pream
 def test_either_goes_on_with_the_others_files(
     tmp_path: Path, real: list[str], first: str, options: tuple[str, ...]
 ) -> None:
+    """Turn by turn, each writing more and rewriting; at each turn both load the same files, and have the same in them."""
     programs = [real, OURS] if first == "theirs" else [OURS, real]
     home = tmp_path / "home"
     digest = None
     for turn in range(3):
-        server = Running(programs[turn % 2], home, *options)
         if digest is not None:
-            assert server.digest() == digest
-        else:
+            shutil.copytree(home, tmp_path / f"copy {turn}")
+            witness = Running(programs[(turn + 1) % 2], tmp_path / f"copy {turn}", *options)
+        server = Running(programs[turn % 2], home, *options)
+        if digest is None:
             fill(server.client)
+            fill_large(server.client)
+            fill_streams(server.client)
+            fill_functions(server.client)
+        else:
+            assert server.digest() == witness.digest() == digest
+            same(contents(server.client, turn == 1), contents(witness.client, turn == 1))
+            witness.stop()
         server.client.incr("turns")
         if options and turn < 2:
             server.client.bgrewriteaof()
             server.client.lpush("during", turn)
+            server.client.xadd("stream", {"turn": turn})
+            server.client.xreadgroup("all", f"consumer {turn}", {"stream": ">"}, count=2)
+            server.client.fcall("alpha_f", 1, "counted by a function")
             server.wait("aof_rewrite_in_progress", 0)
             assert server.client.info("persistence")["aof_last_bgrewrite_status"] == "ok"
         if not options:
@@ -320,4 +418,82 @@ def test_shutdown_saves_and_refuses_alike(tmp_path: Path, real: list[str]) -> No
             re.findall(r"Saving the final RDB snapshot.*|DB saved on disk|Error trying to save.*", server.process.log())
         )
         outcomes.append(outcome)
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.fixture(scope="module")
+def debugged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Running]]:
+    """Both, with a journal."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("missing redis-server (Debian package redis-server)")
+    home = tmp_path_factory.mktemp("debugged")
+    servers = [Running(p, home / n, "--appendonly", "yes") for n, p in (("theirs", ["redis-server"]), ("ours", OURS))]
+    yield servers
+    for server in servers:
+        server.stop()
+
+
+RELOADS = ["RELOAD", "RELOAD NOSAVE", "RELOAD MERGE", "RELOAD NOFLUSH MERGE", "LOADAOF"]
+
+
+@pytest.mark.parametrize("how", RELOADS)
+@pytest.mark.parametrize("key", ["there", "absent", "in the snapshot only"])
+def test_reloading_and_watched_keys(debugged: list[Running], how: str, key: str) -> None:
+    outcomes = []
+    for server in debugged:
+        server.client.flushall()
+        if key != "absent":
+            server.client.set("watched", 1)
+        server.client.save()
+        if key == "in the snapshot only":
+            server.client.delete("watched")
+        with redis.Redis(port=server.process.port, single_connection_client=True) as other:
+            other.execute_command("WATCH", "watched", "another")
+            assert server.client.execute_command("DEBUG", *how.split())
+            other.execute_command("MULTI")
+            other.execute_command("PING")
+            outcomes.append((other.execute_command("EXEC"), server.client.keys()))
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("how", RELOADS)
+def test_reloading_and_tracked_keys(debugged: list[Running], how: str) -> None:
+    """Who caches keys is told to forget them all."""
+    outcomes = []
+    for server in debugged:
+        server.client.flushall()
+        server.client.set("tracked", 1)
+        server.client.save()
+        with server.process.connect() as s:
+            s.sendall(command("HELLO", 3) + command("CLIENT", "TRACKING", "ON") + command("GET", "tracked"))
+            data = b""
+            while not data.endswith(b"$1\r\n1\r\n"):
+                data += s.recv(65536)
+            assert server.client.execute_command("DEBUG", *how.split())
+            s.sendall(command("PING"))
+            data = b""
+            while not data.endswith(b"+PONG\r\n"):
+                data += s.recv(65536)
+            outcomes.append(data)
+    # how often, when a journal has several FLUSHALL, is no matter
+    assert [b"invalidate\r\n_\r\n" in data for data in outcomes] == [how != "RELOAD NOFLUSH MERGE"] * 2
+
+
+@pytest.mark.parametrize("how", [*RELOADS, "RELOAD NOFLUSH", "RELOAD NOSAVE NOFLUSH"])
+def test_reloading_and_libraries(debugged: list[Running], how: str) -> None:
+    """The libraries go with the keys, and come again from the file; they are in the way of the file's when they stay."""
+    outcomes = []
+    for server in debugged:
+        server.client.flushall()
+        server.client.function_flush()
+        server.client.function_load("#!lua name=kept\nredis.register_function('f', function() return 1 end)")
+        server.client.save()
+        server.client.function_load("#!lua name=later\nredis.register_function('g', function() return 2 end)")
+        try:
+            answer = server.client.execute_command("DEBUG", *how.split())
+        except redis.ResponseError as error:
+            answer = str(error)
+        names = sorted(library[1] for library in server.client.function_list())
+        outcomes.append((answer, names, server.client.fcall("f", 0)))
+        server.client.function_flush()
     assert outcomes[0] == outcomes[1]

@@ -56,6 +56,63 @@ def test_subscriber_context(several: Any) -> None:
     """)
 
 
+def test_the_empty_channel(several: Any) -> None:
+    """No pattern takes it but the empty one."""
+    several.do("a", "PSUBSCRIBE", "*", "**", "?", "")
+    several.do("b", "SUBSCRIBE", "")
+    for _ in range(2):
+        several.do("w", "PUBLISH", "", "m")
+        several.do("w", "PUBSUB", "CHANNELS", "*")
+        several.do("w", "PUBSUB", "CHANNELS")
+
+
+def test_exec_that_is_refused_ends_its_transaction(several: Any) -> None:
+    """Whatever refuses EXEC, and also where there is no transaction."""
+    several.run("""
+        a: EXEC x
+        a: MULTI
+        a: SET k v
+        a: EXEC x
+        a: EXEC
+        a: SUBSCRIBE x
+        a: EXEC
+        a: RESET
+        a: MULTI
+        a: SUBSCRIBE x
+        a: EXEC
+        a: EXEC
+        a: RESET
+        a: ACL SETUSER limited on nopass ~* +@all -exec
+        a: AUTH limited x
+        a: EXEC
+        a: MULTI
+        a: SET k v
+        a: EXEC
+        a: DISCARD
+        a: RESET
+        a: ACL DELUSER limited
+        a: GET k
+    """)
+
+
+def test_what_waited_goes_on_in_the_order_it_was_served(several: Any) -> None:
+    """Also when those that waited have been told something else before: messages."""
+    several.run("""
+        a: HELLO 3
+        a: SUBSCRIBE x
+        b: HELLO 3
+        b: SUBSCRIBE x
+        c: HELLO 3
+        c: SUBSCRIBE x
+        d: SUBSCRIBE out
+    """)
+    for order in ("abc", "cba", "bca"):
+        for name in order:
+            several.do(name, "BLPOP", "l", 0)
+            several.do(name, "PUBLISH", "out", f"from {name}")
+        several.raw("w", command("PUBLISH", "x", "m") + command("RPUSH", "l", *"123"))
+
+
 def test_resp3(several: Any) -> None:
     several.do("a", "HELLO", "2")
     several.do("b", "HELLO", "2")

@@ -275,3 +275,52 @@ def test_acl(pair: Any) -> None:
     finally:
         pair.both("AUTH", "default", "x")
         pair.both("ACL", "DELUSER", "limited")
+
+
+def test_errors_are_counted_wherever_they_stand_in_a_reply(pair: Any) -> None:
+    """Once each by their first word, and as failures of EVAL; a command's own error is counted where it arose."""
+    pair.same("SET", "s", "x")
+    pair.same("CONFIG", "RESETSTAT")
+    pair.same("EVAL", "return {redis.pcall('incr','s'), redis.pcall('incr','s'), {err='FOO y'}, {{err='BAR y'}}}", 0)
+    for script in (
+        "return redis.pcall('incr','s')",
+        "return {err='FOO y'}",
+        "return redis.call('incr','s')",
+        "error('x')",
+        "redis.pcall('incr','s') return 1",
+        "return {{err='FOO y'}}",
+        "return (",
+    ):
+        pair.same("EVAL", script, 0)
+    pair.same("INFO", "errorstats")
+    theirs, ours = (
+        sorted(line for line in reply.split(b"\r\n") if line.startswith((b"cmdstat_eval", b"cmdstat_incr")))
+        for reply in pair.both("INFO", "commandstats")
+    )
+    assert [counts(line) for line in ours] == [counts(line) for line in theirs]
+
+
+def counts(line: bytes) -> list[bytes]:
+    return [word for word in line.split(b",") if b"usec" not in word]
+
+
+@pytest.mark.parametrize("flags", ["#!lua\n", "#!lua flags=no-writes\n", ""])
+def test_read_only_scripts_send_no_messages(pair: Any, flags: str) -> None:
+    """What is told to replicas counts as a write, also where no key changes."""
+    for call in ("'publish','a','b'", "'spublish','a','b'", "'pfcount','p'", "'get','p'"):
+        pair.same("EVAL_RO", f"{flags}return redis.pcall({call})", 0)
+        pair.same("EVAL", f"{flags}return redis.pcall({call})", 0)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "#!lua flags='no-writes'", '#!lua "flags=no-writes"', "#!lua flags=no-writes'", "#!lua 'a'b", "'#!lua'", "#!lua\0x",
+        "#!'lua'", "#!lua flags=\"no\\x2dwrites\"", "#!lua flags=", "#!lua flags=,", '#!lua ""', "#!", "#!   lua",
+    ],
+)  # fmt: skip
+def test_first_lines_with_quotes(pair: Any, line: str) -> None:
+    pair.same("EVAL", f"{line}\nreturn redis.pcall('set','a','b')", 0)
+    pair.same("FUNCTION", "LOAD", f"{line}\nredis.register_function('f', function() end)")
+    pair.same("FUNCTION", "LOAD", f"{line} name='l'\nredis.register_function('f', function() return 5 end)")
+    pair.same("FCALL", "f", 0)

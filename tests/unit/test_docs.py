@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from benchmarks.kv import durability_chart
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -50,6 +53,11 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert goal.exists(), f"{target}: no such file"
         assert goal.is_relative_to(ROOT), f"{target}: not in the project"
         assert not anchor or anchor in anchors(goal), f"{target}: no such heading"
+
+
+def test_the_chart_of_the_journal_is_drawn_from_the_published_figures() -> None:
+    figures = json.loads((ROOT / "docs" / "benchmarks.json").read_text())
+    assert (ROOT / "docs" / "persistence.svg").read_text() == durability_chart.draw(figures)
 
 
 @pytest.mark.parametrize("package", ["libkv/structures", "libkv/engine"])

@@ -15,8 +15,8 @@ from libc.errno cimport ENOENT
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset, strlen, strncpy, strstr
 
+from libkv.disk.files cimport Files, files_real, files_replace
 from libkv.engine.clock cimport mono_ns
-from libkv.persistence.files cimport Files, files_real, files_replace
 
 cdef extern from "<sys/mman.h>" nogil:
     void* mmap(void*, size_t, int, int, int, int64_t)
@@ -79,6 +79,7 @@ cdef struct Rule:
     int64_t after               # calls that are let through first
     int64_t times
     int64_t short               # a write takes so many bytes, and succeeds; -1: it fails
+    int64_t slow                # us that the call takes longer; without an error it succeeds then
     char path[128]              # a part of the path; empty: any.  Of calls on descriptors: of the path they were opened with
 
 cdef struct Note:
@@ -153,6 +154,13 @@ cdef uint64_t inode(int fd) noexcept nogil:
 
 # ---- the calls
 
+cdef bint wait(Rule* rule) noexcept nogil:
+    """A slow disk: whether the call succeeds in the end."""
+    if rule.slow > 0:
+        usleep(<unsigned int>rule.slow)
+    return rule.error == 0 and rule.short < 0
+
+
 cdef int noted_open(void* self, const char* path, int flags, int mode) noexcept nogil:
     cdef Book* b = <Book*>self
     cdef Files* f = files_real()
@@ -179,7 +187,7 @@ cdef int64_t noted_read(void* self, int fd, char* p, size_t n) noexcept nogil:
     cdef Book* b = <Book*>self
     cdef Files* f = files_real()
     cdef Rule* rule = rule_for(b, IS_READ, path_of(b, fd))
-    if rule != NULL:
+    if rule != NULL and not wait(rule):
         return -rule.error
     return f.read(f.self, fd, p, n)
 
@@ -188,6 +196,8 @@ cdef int64_t noted_write(void* self, int fd, const char* p, size_t n) noexcept n
     cdef Book* b = <Book*>self
     cdef Files* f = files_real()
     cdef Rule* rule = rule_for(b, IS_WRITE, path_of(b, fd))
+    if rule != NULL and wait(rule):
+        rule = NULL
     if rule != NULL and rule.short < 0:
         return -rule.error
     if rule != NULL and <size_t>rule.short < n:
@@ -208,8 +218,8 @@ cdef int noted_fsync(void* self, int fd) noexcept nogil:
     if rule != NULL and rule.error:
         return -rule.error
     begun = note(b, IS_FSYNC, file, 0, NULL, NULL, NULL, 0)
-    if rule != NULL:                    # a slow disk
-        usleep(<unsigned int>rule.short)
+    if rule != NULL:
+        wait(rule)
     error = f.fsync(f.self, fd)
     if error == 0:
         note(b, IS_FSYNCED, file, <char*>begun - <char*>b, NULL, NULL, NULL, 0)
@@ -240,7 +250,7 @@ cdef int noted_rename(void* self, const char* old, const char* new) noexcept nog
     cdef Book* b = <Book*>self
     cdef Files* f = files_real()
     cdef Rule* rule = rule_for(b, IS_RENAME, new)
-    if rule != NULL:
+    if rule != NULL and not wait(rule):
         return -rule.error
     note(b, IS_RENAME, 0, 0, old, new, NULL, 0)
     return f.rename(f.self, old, new)
@@ -336,11 +346,13 @@ cdef class NotedFiles:
         """A note of the test's own: what has been acknowledged by now."""
         note(self.book, IS_MARK, 0, number, NULL, NULL, NULL, 0)
 
-    def fail(self, int what, int error, *, int64_t after=0, int64_t times=1, str path="", int64_t short=-1):
+    def fail(
+        self, int what, int error, *, int64_t after=0, int64_t times=1, str path="", int64_t short=-1, int64_t slow=0
+    ):
         """Calls of this kind go wrong: the first `after` of them don't, then `times` do, with this errno.
 
-        path: a part of the file's path.  short: a write takes that many bytes instead of failing; a fsync with error 0
-        takes that many microseconds."""
+        path: a part of the file's path.  short: a write takes that many bytes instead of failing.  slow: a read, a write, a
+        fsync or a rename takes that many microseconds longer; with error 0 it succeeds then."""
         cdef Rule* rule
         cdef bytes part = path.encode()
         cdef int i
@@ -351,6 +363,7 @@ cdef class NotedFiles:
                 rule.times = times
                 rule.error = error
                 rule.short = short
+                rule.slow = slow
                 memset(rule.path, 0, sizeof(rule.path))
                 memcpy(rule.path, <const char*>part, min(<size_t>len(part), sizeof(rule.path) - 1))
                 rule.kind = what

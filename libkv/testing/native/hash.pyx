@@ -5,26 +5,9 @@ from libc.stdint cimport int64_t, uint64_t
 from libkv.structures.alloc cimport Heap, heap_check, heap_delete, heap_fail_after, heap_new
 from libkv.structures.cell cimport HASH_TABLE, Cell, Slice
 from libkv.structures.hash cimport (
-    HASH_SCRATCH,
-    HashIter,
-    hash_bytes,
-    hash_check,
-    hash_copy,
-    hash_free,
-    hash_free_some,
-    hash_get,
-    hash_iter,
-    hash_length,
-    hash_new,
-    hash_new_table,
-    hash_next,
-    hash_prefetch,
-    hash_prefetch_item,
-    hash_random,
-    hash_remove,
-    hash_scan,
-    hash_set,
-    hash_to_table,
+    HASH_SCRATCH, HashIter, hash_bytes, hash_check, hash_copy, hash_free, hash_free_some, hash_get, hash_iter,
+    hash_length, hash_new, hash_new_table, hash_next, hash_prefetch, hash_prefetch_item, hash_random, hash_remove,
+    hash_scan, hash_set, hash_to_table,
 )
 from libkv.structures.random cimport Random, random_seed
 from libkv.structures.siphash cimport siphash

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 import libkv
 from libkv import rdb
+from tests.resp import command
 from tests.servers import ENVIRONMENT, ROOT
 
 PROGRAM = [sys.executable, str(ROOT / "examples" / "check_rdb.py")]
@@ -89,6 +91,17 @@ def test_help(program):
     assert done.returncode == 0 and program in done.stdout and "Exit status" in done.stdout
 
 
+@pytest.mark.parametrize("program", ["check_rdb.py", "check_aof.py"])
+def test_a_reader_that_goes_away(program):
+    """`check_rdb.py ... | head` ends without a traceback."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, str(ROOT / "examples" / program), "--help"]
+    with os.fdopen(writer, "wb") as out:
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, env=ENVIRONMENT, timeout=60, check=False)
+    assert done.stderr == b"" and done.returncode == -signal.SIGPIPE
+
+
 def test_unsupported_keys(tmp_path):
     path = tmp_path / "new.rdb"
     field = b"\x01f\x01v"
@@ -100,12 +113,11 @@ def test_unsupported_keys(tmp_path):
     assert status == 0 and "key 'odd', skipped" in text and "[info] 1 unsupported, skipped" in text
 
 
-def test_progress_on_a_terminal(tmp_path):
-    path = tmp_path / "large.rdb"
-    rdb.write(path, ((0, b"key %d" % i, "string", b"x" * 50) for i in range(200000)), compression=False)
+def drawn_by(program, output):
+    """What a program draws on a terminal, its standard error; its standard output goes to a file."""
     ours, theirs = pty.openpty()
-    with open(tmp_path / "out", "wb") as out:
-        process = subprocess.Popen([*PROGRAM, str(path)], stdout=out, stderr=theirs, env=ENVIRONMENT)
+    with open(output, "wb") as out:
+        process = subprocess.Popen(program, stdout=out, stderr=theirs, env=ENVIRONMENT)
     os.close(theirs)
     drawn = b""
     while True:
@@ -118,5 +130,21 @@ def test_progress_on_a_terminal(tmp_path):
         drawn += part
     os.close(ours)
     assert process.wait(30) == 0
+    return drawn
+
+
+def test_progress_on_a_terminal(tmp_path):
+    path = tmp_path / "large.rdb"
+    rdb.write(path, ((0, b"key %d" % i, "string", b"x" * 50) for i in range(200000)), compression=False)
+    drawn = drawn_by([*PROGRAM, str(path)], tmp_path / "out")
     assert b"of 12 MB" in drawn and b"%" in drawn
     assert "RDB looks OK" in Path(tmp_path / "out").read_text()
+
+
+def test_check_aof_draws_its_progress(tmp_path):
+    path = tmp_path / "large.aof"
+    path.write_bytes(command("SET", "key", "x" * 50) * 200_000)
+    program = [sys.executable, str(ROOT / "examples" / "check_aof.py"), str(path)]
+    drawn = drawn_by(program, tmp_path / "out")
+    assert b"of %d MB" % round(path.stat().st_size / 2**20) in drawn and b"%" in drawn and drawn.endswith(b" \r")
+    assert "AOF large.aof is valid" in Path(tmp_path / "out").read_text()

@@ -87,5 +87,5 @@ def test_kill_9_keeps_what_was_promised(tmp_path: Path, mode: str) -> None:
     assert sum(kept) > 100
     time.sleep(0.3)  # a child of the last round may have been at work
     libkv.open(home).close()
-    for left in home.glob("temp-*"):
+    for left in home.rglob("temp-*"):
         raise AssertionError(f"{left} was left behind")

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pty
 import re
+import select
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
+import libkv
+from libkv.errors import StoreFilesError
 from tests.resp import command, reply_end
-from tests.servers import OURS, Process, Start
+from tests.servers import ENVIRONMENT, OURS, Process, Start, free_port
 
 
 def client_of(server: Process) -> redis.Redis:
@@ -191,3 +195,152 @@ def test_sigterm_is_refused_when_the_data_cant_be_saved(start: Start, tmp_path: 
     client.close()
     assert server.stop() == 0
     assert (tmp_path / "ours" / "dump.rdb").is_file()
+
+
+def test_skip_unsupported(start: Start, tmp_path: Path) -> None:
+    home = tmp_path / "ours"
+    home.mkdir()
+    odd = b"\x18\x03odd" + bytes(8) + b"\x01\x05\x01f\x01v"  # a hash with a field that expires
+    (home / "dump.rdb").write_bytes(b"REDIS0012\xfe\x00\x00\x01a\x011" + odd + b"\xff" + bytes(8))
+    server = start(ready=False)
+    assert wait_end(server) == 1 and "key 'odd'" in server.log()
+    server = start("--skip-unsupported")
+    client = client_of(server)
+    assert client.keys() == [b"a"] and client.info("persistence")["last_load_dropped"] == 1
+    client.close()
+    server.wait_log("Passed over, as this store can't hold it: .* of key 'odd'")
+
+
+def drawn(master: int, words: bytes) -> bytes:
+    """What comes on a terminal until it holds these words; fails when its other end is closed before."""
+    seen = b""
+    while words not in seen:
+        assert select.select([master], [], [], 60)[0], seen
+        seen += os.read(master, 65536)
+    return seen
+
+
+def test_a_terminal_sees_how_far_loading_is(tmp_path: Path) -> None:
+    """The middle part is a pipe that gives nothing: loading stands still at the first one's end."""
+    files = tmp_path / "appendonlydir"
+    files.mkdir()
+    block = command("SET", "key", "x" * 1000) * 3000
+    (files / "1.aof").write_bytes(block)
+    os.mkfifo(files / "2.aof")
+    (files / "3.aof").write_bytes(block)
+    parts = "".join(f"file {n}.aof seq {n} type i\n" for n in (1, 2, 3))
+    (files / "appendonly.aof.manifest").write_text(parts)
+    pipe = os.open(files / "2.aof", os.O_RDWR)
+    master, slave = pty.openpty()
+    options = ["--port", str(free_port()), "--dir", str(tmp_path), "--appendonly", "yes"]
+    with open(tmp_path / "log", "wb") as log:
+        process = subprocess.Popen([*OURS, *options], stdout=log, stderr=slave, stdin=slave, env=ENVIRONMENT)
+    os.close(slave)
+    try:
+        drawn(master, f"\rLoading:  50% of {2 * len(block) / 1e6:.1f} MB".encode())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait(10)
+        os.close(master)
+        os.close(pipe)
+    assert "Stopped while loading: no file has been changed." in (tmp_path / "log").read_text()
+    assert (files / "appendonly.aof.manifest").read_text() == parts
+
+
+def left_over(home: Path) -> list[str]:
+    return sorted(p.name for p in home.rglob("temp-*"))
+
+
+def fails_with(call: Callable[[], object], server: Process, line: str, field: str) -> None:
+    """A save in the background that fails: INFO says so, and the log why."""
+    call()
+    client = client_of(server)
+    for _ in range(2000):
+        if client.info("persistence")[field] == "err":
+            break
+        time.sleep(0.01)
+    client.close()
+    server.wait_log(line)
+
+
+def test_saves_and_rewrites_on_a_full_disk(small_disk: Path) -> None:
+    """Neither leaves a piece of a file; what was there stays; both succeed when there is room again."""
+    home = small_disk / "home"
+    home.mkdir()
+    server = Process(OURS, home, "--appendonly", "yes", "--auto-aof-rewrite-percentage", "0", "--rdbcompression", "no")
+    client = client_of(server.wait_ready())
+    client.mset({f"key{i}": "x" * 1000 for i in range(100)})
+    assert client.save()
+    snapshot = (home / "dump.rdb").read_bytes()
+    parts = sorted(p.name for p in (home / "appendonlydir").iterdir())
+    client.mset({f"more{i}": "x" * 1000 for i in range(200)})
+    room = os.statvfs(home)
+    (home / "ballast").write_bytes(bytes(max(room.f_bavail * room.f_frsize - 100_000, 0)))
+    with pytest.raises(redis.ResponseError):
+        client.save()
+    fails_with(client.bgsave, server, "Background saving error: No space left on device", "rdb_last_bgsave_status")
+    fails_with(
+        client.bgrewriteaof,
+        server,
+        "Background AOF rewrite terminated with error: No space",
+        "aof_last_bgrewrite_status",
+    )
+    assert left_over(home) == [] and (home / "dump.rdb").read_bytes() == snapshot
+    assert set(parts) <= {p.name for p in (home / "appendonlydir").iterdir()}
+    (home / "ballast").unlink()
+    assert client.save()
+    client.bgrewriteaof()
+    for _ in range(2000):
+        if client.info("persistence")["aof_last_bgrewrite_status"] == "ok":
+            break
+        time.sleep(0.01)
+    digest = client.dbsize()
+    client.close()
+    assert server.stop() == 0 and left_over(home) == []
+    again = Process(OURS, home, "--appendonly", "yes")
+    client = client_of(again.wait_ready())
+    assert client.dbsize() == digest == 300
+    client.close()
+    again.stop()
+
+
+def read_only(path: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(path)], check=True)
+
+
+def test_a_read_only_directory(small_disk: Path) -> None:
+    """No snapshot, no journal; a start with one ends as redis-server's does; without one what is there is served."""
+    home = small_disk / "home"
+    home.mkdir()
+    with libkv.open(home, appendonly=False, save="") as store:
+        store.set("a", 1)
+    (home / "libkv.lock").unlink()
+    outside = small_disk.parent
+    log_of = {name: outside / name for name in ("serves", "ends")}
+    for path in log_of.values():
+        path.mkdir()
+    read_only(small_disk)
+    # the log is elsewhere: Process keeps it in its home
+    server = Process(OURS, log_of["serves"], "--enable-protected-configs", "yes", "--appendonly", "no")
+    client = client_of(server.wait_ready())
+    client.config_set("dir", str(home))
+    with pytest.raises(redis.ResponseError):
+        client.save()
+    server.wait_log("Error saving the DB to .*dump.rdb: Read-only file system")
+    fails_with(client.bgsave, server, "Background saving error: Read-only file system", "rdb_last_bgsave_status")
+    with pytest.raises(redis.ResponseError, match="Unable to turn on AOF"):
+        client.config_set("appendonly", "yes")
+    assert client.config_get("appendonly") == {"appendonly": "no"}
+    client.set("b", 2)
+    assert client.get("b") == b"2"
+    client.close()
+    assert server.stop() == 0
+    process = subprocess.run(
+        [*OURS, "--port", str(free_port()), "--dir", str(home), "--appendonly", "yes"],
+        capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=False,
+    )  # fmt: skip
+    assert process.returncode == 1 and "Read-only file system" in process.stdout
+    with pytest.raises(StoreFilesError, match="Read-only file system"):
+        libkv.open(home)

@@ -161,3 +161,15 @@ def test_low_limit_of_open_files(start: Start, tmp_path: object) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     ours.wait_log(r"# Increased maximum number of open files to 5032 \(it was originally set to 256\)")
+
+
+def test_more_clients_than_descriptors(start: Start) -> None:
+    """No process may have 2**31 descriptors (redis-server tries each number below it); a thousand it may."""
+    ours = start("--maxclients", "100")
+    words = b"CONFIG SET maxclients 2147483600\r\nCONFIG SET maxclients 1100\r\nCONFIG GET maxclients\r\nQUIT\r\n"
+    refused, *others = ours.ask(words).split(b"\r\n")
+    assert refused.startswith(
+        b"-ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is not able to "
+        b"handle the specified number of clients, try with "
+    )
+    assert others == [b"+OK", b"*2", b"$10", b"maxclients", b"$4", b"1100", b"+OK", b"<closed>"]

@@ -170,6 +170,13 @@ def test_port_in_use(start: Start) -> None:
     assert f"Failed listening on port {port}" in ours.log()
 
 
+def test_unix_socket_that_cannot_be(start: Start) -> None:
+    ours = start("--unixsocket", "missing/kv.sock", ready=False)
+    assert ours.popen.wait(10) == 1
+    assert f"# Failed opening Unix socket: {ours.home}/missing/kv.sock: bind: No such file or directory\n" in ours.log()
+    assert "Failed listening" not in ours.log()
+
+
 def test_bind(start: Start) -> None:
     ours = start("--bind", "127.0.0.1", "-::1", "-192.0.2.77")
     assert ours.ask(b"PING\r\nQUIT\r\n") == b"+PONG\r\n+OK\r\n<closed>"
@@ -267,6 +274,9 @@ def test_port_and_bind_at_run_time(start: Start) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             s.sendall(b"CONFIG SET port %d\r\n" % taken.getsockname()[1])
             assert b"Unable to listen on this port" in s.recv(200)
+        assert ours.ask(b"PING\r\nQUIT\r\n").startswith(b"+PONG")
+        s.sendall(b"CONFIG SET bind 192.0.2.77\r\n")
+        assert b"'bind') - Failed to bind to specified addresses." in s.recv(200)
         assert ours.ask(b"PING\r\nQUIT\r\n").startswith(b"+PONG")
         s.sendall(b"CONFIG SET bind 127.0.0.2\r\n")
         assert s.recv(100) == b"+OK\r\n"

@@ -201,3 +201,10 @@ def test_what_has_no_effect_is_told_once_in_order() -> None:
     told = list(without_effect(lines))
     assert [name for name, _ in told] == ["io-threads", "replica-priority"]
     assert all(why for _, why in told)
+
+
+def test_a_default_without_effect_is_not_worth_a_line() -> None:
+    lines = read_text(
+        "io-threads 1\nreplica-read-only YES\nreplica-priority 100\noom-score-adj-values 0 200 800\ndisable-thp no"
+    )
+    assert [name for name, _ in without_effect(lines)] == ["disable-thp"]

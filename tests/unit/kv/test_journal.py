@@ -153,6 +153,20 @@ def test_switching_at_run_time(tmp_path: Path) -> None:
         assert digest(store) == after
 
 
+@pytest.mark.parametrize("words", [("FLUSHALL",), ("FLUSHDB",), ("FLUSHALL", "ASYNC")])
+def test_what_came_before_the_journal_is_not_told_in_it(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Flushing is told even when nothing was there; with no journal to take it, the next one must not begin with it."""
+    with reopen(tmp_path, appendonly=False, save="") as store:
+        store.set("before", 1)
+        store.execute_command(*words)
+        store.set("kept", 1)
+        store.config_set("appendonly", "yes")
+        wait(lambda: not store.info("persistence")["aof_rewrite_in_progress"])
+        store.set("after", 1)
+    with reopen(tmp_path) as store:
+        assert sorted(store.keys()) == [b"after", b"kept"]
+
+
 def test_growth_starts_a_rewrite(tmp_path: Path) -> None:
     with reopen(tmp_path, auto_aof_rewrite_min_size="20kb") as store:
         for i in range(2000):
@@ -378,6 +392,22 @@ def test_a_full_disk_refuses_writes_until_there_is_room(tmp_path: Path, short: i
         assert store.mget("a", "b", "d") == [b"1", b"2", b"4"]
 
 
+def test_a_full_disk_in_a_rewrite_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """The present increment can't be ended, and so no next one begun: closing says so, and what was safe stays."""
+    with NotedFiles() as files:
+        store = reopen(tmp_path)
+        fill(store)
+        store.sync()
+        before = digest(store)
+        files.fail(WRITE, errno.ENOSPC, times=1_000_000, path=".incr.")
+        store.set("lost", 1)
+        store.bgrewriteaof()
+        with pytest.raises(StoreFilesError):
+            store.close()
+    with reopen(tmp_path) as store:
+        assert digest(store) == before
+
+
 def test_a_failed_fsync_is_never_taken_for_a_good_one(tmp_path: Path) -> None:
     """everysec: writes are refused, though every later fsync would succeed; a rewrite starts a new file."""
     with NotedFiles() as files, reopen(tmp_path) as store:
@@ -479,7 +509,7 @@ def test_a_directory_that_cant_be_written(tmp_path: Path) -> None:
 
 def test_everysec_goes_on_while_a_fsync_runs(tmp_path: Path) -> None:
     with NotedFiles() as files, reopen(tmp_path) as store:
-        files.fail(FSYNC, 0, times=1, path=".incr.", short=700_000)
+        files.fail(FSYNC, 0, times=1, path=".incr.", slow=700_000)
         store.set("a", 0)
         wait(lambda: [n for n in files.notes() if n[0] == FSYNC and ".incr." in path_of(files, n[4])])
         for i in range(50):
@@ -495,7 +525,7 @@ def test_everysec_goes_on_while_a_fsync_runs(tmp_path: Path) -> None:
 def test_always_waits_for_the_fsync_reads_too(tmp_path: Path) -> None:
     """A second thread's GET sees the value at once, and returns when the disk has it."""
     with NotedFiles() as files, reopen(tmp_path, appendfsync="always") as store:
-        files.fail(FSYNC, 0, times=1, path=".incr.", short=500_000)
+        files.fail(FSYNC, 0, times=1, path=".incr.", slow=500_000)
         writer = threading.Thread(target=lambda: (store.set("a", 1), files.mark(1)))
         writer.start()
         wait(lambda: journal_of(files, FSYNC))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import libkv
 from libkv import rdb
 from libkv.testing.native.rdb import compress, crc64, decompress
 from tests.rdb_bytes import stream_value
@@ -112,3 +113,17 @@ def test_files_that_fail(tmp_path):
         rdb.write(Broken(), [(0, b"k", "string", b"x" * 10**6)], compression=False)
     with pytest.raises(FileNotFoundError):
         list(rdb.read(tmp_path / "absent"))
+
+
+def test_libraries_are_replaced_like_keys(tmp_path):
+    pytest.importorskip("lupa", reason="missing lupa")
+    code = "#!lua name=lib\nredis.register_function('f', function() return %d end)"
+    with libkv.Store() as store:
+        store.function_load(code % 1)
+        rdb.write(tmp_path / "file", store)
+        store.function_load(code % 2, replace=True)
+        with pytest.raises(rdb.RdbFileError, match="Library lib already exists"):
+            rdb.load(store, tmp_path / "file")
+        assert store.fcall("f", 0) == 2
+        rdb.load(store, tmp_path / "file", replace=True)
+        assert store.fcall("f", 0) == 1

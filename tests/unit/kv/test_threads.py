@@ -452,6 +452,28 @@ def test_two_threads_feed_one_session(store: libkv.Store) -> None:
     assert done == (3 * n - refused["n"]) * 20
 
 
+def test_several_threads_take_a_session_s_output(store: libkv.Store) -> None:
+    """What comes out is taken by one of them, whole and once."""
+    session = store.new_session()
+    n = times(500)
+    over = threading.Event()
+
+    def feed() -> int:
+        try:
+            return sum(len(session.feed(command("PING") * 20)) for _ in range(n))
+        finally:
+            over.set()
+
+    def take() -> int:
+        taken = 0
+        while not over.is_set():
+            taken += len(session.wait(0))
+        return taken
+
+    taken = sum(together(feed, take, take))
+    assert taken + len(session.wait(0)) == n * 20 * len(b"+PONG\r\n")
+
+
 def test_servers_come_and_go(store: libkv.Store, tmp_path: Path) -> None:
     """Servers start and stop on a store in use; connections open and close all the time."""
     n = times(15)

@@ -180,8 +180,8 @@ def test_closing_a_client(store):
 
 
 def test_ctrl_c(store):
-    """KeyboardInterrupt ends the wait, and nothing is taken for it."""
-    for _ in range(5):
+    """KeyboardInterrupt ends the wait, and nothing is taken for it: also when it comes just as the wait begins."""
+    for _ in range(100):
         thread = threading.Thread(
             target=lambda: (until(lambda: blocked(store) == 1), os.kill(os.getpid(), signal.SIGINT))
         )
@@ -435,6 +435,45 @@ def test_aio_lock(store):
         await lock.release()
         with pytest.raises(libkv.errors.LockError):
             await lock.release()
+
+    asyncio.run(main())
+
+
+def test_aio_lock_leaves_the_loop_free(store):
+    """CLIENT PAUSE makes each step of a lock wait; other tasks go on, and the one that waits can be cancelled."""
+
+    async def main():
+        lock = store.aio.lock("lock", timeout=50)
+        assert await lock.acquire()
+        other = store.aio.lock("other", timeout=50)
+        assert await other.acquire()
+        for step in (lock.release, lambda: other.extend(5), other.reacquire, store.aio.lock("third").acquire):
+            store.client_pause(3_600_000, all=False)
+            task = asyncio.create_task(step())
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert not task.done() and store.get("lock") is not None
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            store.client_unpause()
+            assert await lock.owned() and await other.owned() and not store.exists("third")
+        await lock.release()  # which was cancelled before
+        assert await store.aio.lock("lock").acquire()
+
+    asyncio.run(main())
+
+
+def test_aio_lock_lost_inside_its_block(store):
+    async def main():
+        async with store.aio.lock("lock", timeout=5, raise_on_release_error=False):
+            store.delete("lock")
+        with pytest.raises(libkv.errors.LockNotOwnedError):
+            async with store.aio.lock("lock", timeout=5):
+                store.set("lock", "another's")
+        with pytest.raises(libkv.errors.LockError):
+            async with store.aio.lock("lock", blocking=False):
+                pass
 
     asyncio.run(main())
 

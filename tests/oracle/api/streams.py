@@ -1,4 +1,4 @@
-"""What tests/oracle/test_api_same.py calls of the methods about streams."""
+"""The scenario of the methods about streams."""
 
 from __future__ import annotations
 

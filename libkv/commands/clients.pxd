@@ -1,6 +1,6 @@
-# What the connection group shares with the server: a connection's state as CLIENT LIST tells it.
+# Connections as CLIENT tells of them: shared with the server, and with the commands that log or name a client.
 
-from libkv.engine.types cimport Session
+from libkv.engine.types cimport Arg, Reply, Session
 from libkv.structures.buffer cimport Buffer
 
 cdef struct Transport:          # session.transport points to it; the first field of the server's own connection state
@@ -9,3 +9,7 @@ cdef struct Transport:          # session.transport points to it; the first fiel
 
 cdef void client_line(Session* s, size_t argv_bytes, Buffer* out) noexcept nogil
     # one line of CLIENT LIST, without the line's end; lock held
+cdef size_t client_argv_size(Arg* argv, int argc) noexcept nogil    # what argv-mem says of a command's arguments
+
+cdef bint client_set_name(Session* s, Arg* name, Reply* r) noexcept nogil
+    # names the connection; an empty name takes it away.  False: the error is replied

@@ -1,0 +1,1 @@
+"""Files: the one way from a store to the disk."""
