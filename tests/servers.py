@@ -17,6 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 OURS = [sys.executable, str(ROOT / "examples" / "server.py")]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+# of programs that are not ours: a sanitizer's run-time would end them for faults that are theirs
+REAL_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
 
 
 def free_port(kind: int = socket.SOCK_STREAM) -> int:
@@ -59,8 +61,9 @@ class Process:
         if options and options[-1] == "-":
             arguments = [*options[:-1], "--port", str(self.port), "--save", "", "--dir", str(home), "-"]
         with open(self.log_path, "wb") as log:
+            environment = ENVIRONMENT if OURS[0] in program else REAL_ENVIRONMENT
             self.popen = subprocess.Popen(
-                [*program, *arguments], stdout=log, stderr=log, stdin=subprocess.PIPE, env=ENVIRONMENT, cwd=home
+                [*program, *arguments], stdout=log, stderr=log, stdin=subprocess.PIPE, env=environment, cwd=home
             )
         assert self.popen.stdin is not None
         self.popen.stdin.write(stdin)

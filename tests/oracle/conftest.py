@@ -14,6 +14,7 @@ import pytest
 import libkv
 from tests.oracle.several import Several
 from tests.resp import Wire, command, parse, reply_end, unordered
+from tests.servers import REAL_ENVIRONMENT
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +38,7 @@ def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "no",
     ]
     words += ["--enable-debug-command", "yes", "--logfile", str(home / "log")]
-    server = subprocess.Popen(words)
+    server = subprocess.Popen(words, env=REAL_ENVIRONMENT)
     for _ in range(500):
         if Path(path).exists():
             break
