@@ -101,9 +101,10 @@ def test_no_banner_when_it_is_not_wanted(start: Start) -> None:
     assert "PID: " not in ours.log()
 
 
-def test_no_file_is_worth_a_warning() -> None:
+def test_no_file_is_worth_a_warning(tmp_path: Path) -> None:
     """The default port may be taken: then the server says so and ends."""
-    process = subprocess.Popen(OURS, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=ENVIRONMENT, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    process = subprocess.Popen(OURS, **pipes, env=ENVIRONMENT, cwd=tmp_path, text=True)
     assert process.stdout is not None
     text = ""
     try:
