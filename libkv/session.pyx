@@ -69,6 +69,26 @@ cdef int with_push_listen(Session session) except -1:
     return 0
 
 
+cdef int take_input(Session session, CSession* s, bytes data, bint received) except -1:
+    """Runs requests; `received`: another thread may wait in receive() for what they answer."""
+    cdef const char* p = PyBytes_AS_STRING(data)
+    cdef size_t n = PyBytes_GET_SIZE(data)
+    if session.feeding:
+        raise RuntimeError("another thread feeds this session: one stream of bytes has one writer")
+    session.feeding = True
+    with nogil:
+        push_listen(s)
+        session_data(s, p, n)
+        if received:
+            lock_take(s.kv)
+            if s.kick != NULL:
+                s.kick(s)
+            lock_give(s.kv)
+    session.feeding = False
+    session.store.settle()
+    return 0
+
+
 cdef class Session:
     """A session of an embedded store; made by StoreCore.new_session."""
 
@@ -102,21 +122,12 @@ cdef class Session:
 
     def feed(self, bytes data):
         """Requests as RESP (or inline) bytes in, replies as bytes out; b"" while a command is unfinished."""
-        cdef const char* p = PyBytes_AS_STRING(data)
-        cdef size_t n = PyBytes_GET_SIZE(data)
         cdef CSession* s
         self.store.enter()
         try:
             s = session_enter(self.store, self)
             try:
-                if self.feeding:
-                    raise RuntimeError("another thread feeds this session: one stream of bytes has one writer")
-                self.feeding = True
-                with nogil:
-                    push_listen(s)
-                    session_data(s, p, n)
-                self.feeding = False
-                self.store.settle()
+                take_input(self, s, data, False)
                 return take_output(s)
             finally:
                 session_leave(self)
@@ -178,25 +189,12 @@ cdef class Session:
 
     def send(self, bytes data):
         """Requests as feed() takes them; what they answer is left for receive(), behind what has come before."""
-        cdef const char* p = PyBytes_AS_STRING(data)
-        cdef size_t n = PyBytes_GET_SIZE(data)
         cdef CSession* s
         self.store.enter()
         try:
             s = session_enter(self.store, self)
             try:
-                if self.feeding:
-                    raise RuntimeError("another thread feeds this session: one stream of bytes has one writer")
-                self.feeding = True
-                with nogil:
-                    push_listen(s)
-                    session_data(s, p, n)
-                    lock_take(s.kv)
-                    if s.kick != NULL:
-                        s.kick(s)       # who waits in receive() looks
-                    lock_give(s.kv)
-                self.feeding = False
-                self.store.settle()
+                take_input(self, s, data, True)
             finally:
                 session_leave(self)
         finally:
