@@ -1,55 +1,23 @@
 """Runs tests/system/ipvs/inside under a kernel that has IPVS: one boot for all, one test here for each file there."""
 
-import os
-import subprocess
-import sys
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[2]
-FILES = sorted(path.stem for path in (HERE / "inside").glob("test_*.py"))
+from tests.booted import Booted
+
+INSIDE = Path(__file__).with_name("inside")
+FILES = sorted(path.stem for path in INSIDE.glob("test_*.py"))
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory):
-    """(junit report by file, output) of the one run."""
-    if os.geteuid() != 0:
-        pytest.skip("missing root (a kernel is booted on this machine's file system)")
-    directory = tmp_path_factory.mktemp("inside")
-    report = directory / "report.xml"
-    environment = {
-        **os.environ,
-        "LIBIPVS_INSIDE": "1",
-        "WITH_IPVS_TIMEOUT": "280",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": str(ROOT),
-    }
-    command = [
-        str(ROOT / "tests/with-ipvs"), sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=60",
-        "-o", "junit_family=xunit1", f"--junitxml={report}", "--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"),
-        str(HERE / "inside"),
-    ]  # fmt: skip
-    run = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=300)
-    if run.returncode == 125 and "missing packages" in run.stderr:
-        pytest.skip(run.stderr.strip())
-    assert report.exists(), f"status {run.returncode}\n{run.stdout[-4000:]}\n{run.stderr[-4000:]}"
-    cases = {}
-    for case in ElementTree.parse(report).iter("testcase"):
-        cases.setdefault(Path(case.get("file")).stem, []).append(case)
-    return cases, run.stdout[-20000:]
+def booted(tmp_path_factory):
+    return Booted(INSIDE, tmp_path_factory.mktemp("inside"), "LIBIPVS_INSIDE", seconds=280, a_test=60)
 
 
 @pytest.mark.root
 @pytest.mark.xdist_group("ipvs-kernel")  # one boot, whatever the number of workers
 @pytest.mark.timeout(320)
 @pytest.mark.parametrize("name", FILES)
-def test_inside(outcome, name):
-    cases, output = outcome
-    assert cases.get(name), f"{name} ran no test\n{output}"
-    bad = [
-        case.get("name") for case in cases[name] if case.find("failure") is not None or case.find("error") is not None
-    ]
-    assert not bad, f"{name}: {', '.join(bad)}\n{output}"
+def test_inside(booted, name):
+    booted.passed(name)

@@ -24,12 +24,6 @@ def shared_lab(tmp_path_factory):
     lab.close()
 
 
-@pytest.fixture
-def lab(shared_lab):
-    yield shared_lab
-    shared_lab.reset()
-
-
 def session(n, other, **settings):
     """A session from the n-th namespace to another."""
     return {

@@ -23,12 +23,6 @@ def shared_lab(tmp_path_factory):
     lab.close()
 
 
-@pytest.fixture
-def lab(shared_lab):
-    yield shared_lab
-    shared_lab.reset()
-
-
 def pair(lab, **settings):
     first, second = lab.agent(1, 200, **settings), lab.agent(2, 100, **settings)
     assert lab.wait_owner(1)

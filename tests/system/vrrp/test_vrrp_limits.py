@@ -22,17 +22,6 @@ def shared_lab(tmp_path_factory):
     lab.close()
 
 
-@pytest.fixture
-def lab(shared_lab):
-    yield shared_lab
-    shared_lab.reset()
-
-
-def end_of(agent):
-    agent.stop()
-    return next(x[1] for x in agent.lines() if x[0] == "STATUS")
-
-
 def program(body, **host):
     """A program of its own that runs one owner's router, and prints what the body says."""
     return (
@@ -117,7 +106,7 @@ def test_what_a_lost_notification_said_is_found_by_comparison(lab):
     agent.send(signal.SIGCONT)
     assert lab.wait_owner(1), "the notification of the deletion was lost"
     assert until(lambda: any(x[0] == "NETLINK_LOST" for x in agent.lines()))
-    assert end_of(agent)["routers"]["a"]["addresses_repaired"] == 1
+    assert agent.end()["routers"]["a"]["addresses_repaired"] == 1
 
 
 def test_a_lost_interface_is_found_by_comparison(lab):
@@ -217,7 +206,7 @@ def test_a_wall_clock_that_jumps_changes_nothing(lab, tmp_path, settings):
     assert lab.owners() == [1]
     first.kill()
     assert lab.wait_owner(2)
-    status = end_of(second)["routers"]["a"]
+    status = second.end()["routers"]["a"]
     assert status["adverts_received"] >= 4 and set(status["dropped"]) <= {"router stopped or faulty"}
 
 
@@ -348,7 +337,7 @@ def test_an_interface_that_only_holds_addresses_is_not_a_routers_link(lab):
     until(lambda: False, 0.5)
     assert agent.states() == ["Backup", "Master"]
     assert [x for x in agent.lines() if x[0] == "LINK"] == []
-    shown = end_of(agent)["interfaces"]["side0"]
+    shown = agent.end()["interfaces"]["side0"]
     assert shown["running"] and shown["link"]
     sh("ip", "-n", space, "link", "del", "side0")
 

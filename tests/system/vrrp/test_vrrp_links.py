@@ -21,17 +21,6 @@ def shared_lab(tmp_path_factory):
     lab.close()
 
 
-@pytest.fixture
-def lab(shared_lab):
-    yield shared_lab
-    shared_lab.reset()
-
-
-def end_of(agent):
-    agent.stop()
-    return next(x[1] for x in agent.lines() if x[0] == "STATUS")
-
-
 def links(agent):
     return [x[3]["up"] for x in agent.lines() if x[0] == "LINK"]
 
@@ -51,7 +40,7 @@ def test_a_flap_that_is_shorter_than_the_delay_changes_nothing(lab):
         lab.link(1, True)
     until(lambda: False, 1)
     assert links(agent) == [] and agent.states() == ["Master"]
-    shown = end_of(agent)["interfaces"]["eth0"]
+    shown = agent.end()["interfaces"]["eth0"]
     assert shown["carrier"] and shown["running"]
 
 
@@ -75,7 +64,7 @@ def test_a_loss_that_lasts_counts_after_the_delay_and_so_does_what_comes_back(la
     assert until(lambda: agent.state() == "Master")
     down, up = [x[1] for x in agent.lines() if x[0] == "LINK"]
     assert up - down >= 2_000_000_000, "not before the delay"
-    shown = end_of(agent)["interfaces"]["eth0"]
+    shown = agent.end()["interfaces"]["eth0"]
     assert shown["carrier"] and shown["running"] and links(agent) == [False, True]
 
 

@@ -18,12 +18,6 @@ def shared_lab(tmp_path_factory):
     lab.close()
 
 
-@pytest.fixture
-def lab(shared_lab):
-    yield shared_lab
-    shared_lab.reset()
-
-
 def routers_of(*vrids, **settings):
     return [
         {"name": f"r{v}", "interface": "eth0", "vrid": v, "addresses": [f"10.77.2.{v}/32"], "interval": 0.1} | settings

@@ -23,12 +23,6 @@ def shared_lab(tmp_path_factory):
     lab.close()
 
 
-@pytest.fixture
-def lab(shared_lab):
-    yield shared_lab
-    shared_lab.reset()
-
-
 V4 = f"virtual_ipaddress {{\n {VIP}/24\n}}"
 V6 = "virtual_ipaddress {\n" + "".join(f" {a}/64\n" for a in VIP6) + "}"
 PASS = "authentication {\n auth_type PASS\n auth_pass s3cret\n}"

@@ -26,12 +26,6 @@ def shared_lab(tmp_path_factory):
     lab.close()
 
 
-@pytest.fixture
-def lab(shared_lab):
-    yield shared_lab
-    shared_lab.reset()
-
-
 def shown(lab):
     commands = ("route show table all", "-6 route show table all", "rule", "-6 rule")
     lines = "".join(sh("ip", "-n", lab.spaces[0], *x.split()) for x in commands)

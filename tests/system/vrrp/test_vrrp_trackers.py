@@ -19,19 +19,8 @@ def shared_lab(tmp_path_factory):
     lab.close()
 
 
-@pytest.fixture
-def lab(shared_lab):
-    yield shared_lab
-    shared_lab.reset()
-
-
 def tracked(lab, weight=0, **tracker):
     return lab.agent(1, 100, tracks=[{"tracker": "t", "weight": weight}], host={"trackers": [{"name": "t"} | tracker]})
-
-
-def end_of(agent):
-    agent.stop()
-    return next(x[1] for x in agent.lines() if x[0] == "STATUS")
 
 
 def test_a_script_decides(lab, tmp_path):
@@ -42,7 +31,7 @@ def test_a_script_decides(lab, tmp_path):
     assert lab.wait_owner(1)
     good.unlink()
     assert until(lambda: agent.state() == "Fault") and lab.owners() == []
-    assert end_of(agent)["tracker_errors"] == {}, "they end with the host"
+    assert agent.end()["tracker_errors"] == {}, "they end with the host"
 
 
 @pytest.mark.parametrize(
@@ -82,11 +71,11 @@ def test_a_files_number_is_added_to_the_priority(lab, tmp_path):
     agent = tracked(lab, weight=2, kind="file", path=str(number), interval=0.05)
     assert lab.wait_owner(1)
     until(lambda: False, 0.3)
-    assert end_of(agent)["routers"]["a"]["effective_priority"] == 160
+    assert agent.end()["routers"]["a"]["effective_priority"] == 160
     agent = tracked(lab, weight=2, kind="file", path=str(tmp_path / "none"), interval=0.05)
     assert lab.wait_owner(1)
     until(lambda: False, 0.3)
-    assert end_of(agent)["routers"]["a"]["effective_priority"] == 100, "a missing file is 0"
+    assert agent.end()["routers"]["a"]["effective_priority"] == 100, "a missing file is 0"
 
 
 def test_a_process_must_live(lab, tmp_path):

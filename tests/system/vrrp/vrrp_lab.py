@@ -96,6 +96,11 @@ class Agent(Process):
             raise RuntimeError(self.log.read_text())
         return self
 
+    def end(self):
+        """Stops it; the status it leaves with."""
+        self.stop()
+        return next(line[1] for line in self.lines() if line[0] == "STATUS")
+
     @property
     def guardian(self):
         return next(line[1] for line in self.lines() if line[0] == "READY")
